@@ -1,0 +1,1 @@
+"""Pipelines put together from steps, their options, and the command line."""

@@ -1,0 +1,1 @@
+"""What data looks like: contracts, classifications, Arrow schemas, records. Imports no Beam."""

@@ -1,0 +1,1 @@
+"""What must hold: facts, policies, suites, reconciliation. Imports no Beam."""
