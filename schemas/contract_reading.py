@@ -1,0 +1,441 @@
+"""From an ODCS document to `schemas.contract`, with every problem found on the way."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from open_data_contract_standard.model import OpenDataContractStandard, SchemaObject, SchemaProperty
+from pydantic import ValidationError
+
+from schemas.classification import (
+    CLASSIFICATIONS,
+    CONTENT_KINDS,
+    UNCLASSIFIED_KIND,
+    Lane,
+    Protection,
+    allowed_protections,
+    default_protection,
+)
+from schemas.contract import (
+    ENVELOPE_ROLES,
+    ITEMS,
+    ROSTER_EVENTS,
+    SOURCES,
+    ArrayNode,
+    Contract,
+    ContractSet,
+    Cut,
+    EventShape,
+    Field,
+    KindBy,
+    Node,
+    ObjectNode,
+    as_mapping,
+    leaves,
+)
+from schemas.errors import ConfigurationError
+
+MAX_KEPT_STRING = 64
+"""Longest string that may be kept where a pattern, not a closed set, bounds it (characters)."""
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_TEXT_FORMS = ("number_with_unit", "numeric_string")
+_KEPT_TYPES = ("string", "number", "integer", "boolean", "timestamp")
+_STANDARD_ROLES = ("id", "time", "tenant", "meeting", "participant")
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+PROSE_PROBES = (
+    "my sister Anna said hello to you",
+    "Quarterly plans, draft two",
+    "anna.smith@example.org",
+    "meet me at 5pm",
+    "Anna Smith",
+)
+"""Strings that no pattern of a kept field may match: prose, a name, an address."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong with a contract: where, what, and what to do."""
+
+    file: str
+    where: str
+    code: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.where}: {self.code}: {self.message}"
+
+
+def read_contract_set(files: list[Path]) -> ContractSet:
+    """Read contract files; raise ConfigurationError (CONTRACT_INVALID) when any has a problem."""
+    contracts, problems = read_contracts(files)
+    if problems:
+        shown = "; ".join(str(problem) for problem in problems[:5])
+        rest = f"; and {len(problems) - 5} more" if len(problems) > 5 else ""
+        raise ConfigurationError(
+            "CONTRACT_INVALID", f"{shown}{rest}. Run `cofferdam contracts lint` to see all of them."
+        )
+    return ContractSet(tuple(contracts))
+
+
+def read_contracts(files: Iterable[Path]) -> tuple[list[Contract], list[Problem]]:
+    """Read contract files and collect the problems of all of them."""
+    problems: list[Problem] = []
+    documents = {path: document for path in files if (document := _read_document(path, problems))}
+    contracts = [
+        contract
+        for path, document in documents.items()
+        if _property(document, "role") != "shapes" and (contract := _Reader(path, document, problems).read())
+    ]
+    problems.extend(_clashes(contracts))
+    return contracts, problems
+
+
+def _read_document(path: Path, problems: list[Problem]) -> OpenDataContractStandard | None:
+    try:
+        raw = yaml.load(path.read_bytes(), Loader=_LOADER)  # noqa: S506 - a safe loader
+        return OpenDataContractStandard.model_validate(raw)
+    except OSError as error:
+        reason = error.strerror or "unreadable"
+        problems.append(Problem(path.name, "-", "FILE_UNREADABLE", f"cannot be read ({reason})"))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f"line {mark.line + 1}" if mark else "-"
+        problems.append(Problem(path.name, line, "NOT_YAML", "is not YAML; see the line named"))
+    except ValidationError as error:
+        for fault in error.errors(include_input=False, include_url=False)[:5]:
+            where = ".".join(str(step) for step in fault["loc"])
+            problems.append(Problem(path.name, where, "NOT_ODCS", str(fault["msg"])))
+    return None
+
+
+def _property(holder: Any, name: str) -> Any:
+    for entry in getattr(holder, "customProperties", None) or ():
+        if entry.property == name:
+            return entry.value
+    return None
+
+
+def _strings(value: Any) -> tuple[str, ...]:
+    return tuple(str(entry) for entry in value) if isinstance(value, (list, tuple)) else ()
+
+
+def _dotted(text: Any) -> tuple[str, ...]:
+    return tuple(str(text).split(".")) if text else ()
+
+
+def _clashes(contracts: list[Contract]) -> list[Problem]:
+    seen: dict[tuple[str, ...], str] = {}
+    problems = []
+    for contract in contracts:
+        for shape in contract.shapes:
+            claims = [("table", shape.table), *(("event", shape.source, event) for event in shape.events)]
+            for claim in claims:
+                other = seen.setdefault(claim, contract.id)
+                if other is not contract.id or claims.count(claim) > 1:
+                    message = f"{claim[0]} {claim[-1]} is described twice (also in {other})"
+                    problems.append(Problem(contract.path, shape.table, "DESCRIBED_TWICE", message))
+    return problems
+
+
+class _Reader:
+    """Reads one contract document."""
+
+    def __init__(self, path: Path, document: OpenDataContractStandard, problems: list[Problem]) -> None:
+        self._path = path
+        self._document = document
+        self._problems = problems
+        self._shapes: dict[str, SchemaObject] = {}
+
+    def read(self) -> Contract | None:
+        before = len(self._problems)
+        document = self._document
+        source = str(_property(document, "source") or "")
+        if source not in SOURCES:
+            self._problem("customProperties.source", "UNKNOWN_SOURCE", f"must be one of {', '.join(SOURCES)}")
+        type_at = _dotted(_property(document, "typeAt"))
+        if not type_at:
+            self._problem("customProperties.typeAt", "MISSING", "names the key that holds the event type")
+        if not document.id or not document.version:
+            self._problem("id", "MISSING", "a contract needs an id and a version")
+        self._load_shared_shapes()
+        shapes = [self._event_shape(entry, source, type_at) for entry in document.schema_ or ()]
+        if len(self._problems) > before:
+            return None
+        return Contract(
+            id=str(document.id),
+            name=str(document.name or document.id),
+            version=str(document.version),
+            source=source,
+            family=str(_property(document, "family") or document.id),
+            path=self._path.name,
+            shapes=tuple(shapes),
+        )
+
+    def _problem(self, where: str, code: str, message: str) -> None:
+        self._problems.append(Problem(self._path.name, where, code, message))
+
+    def _load_shared_shapes(self) -> None:
+        for name in _strings(_property(self._document, "shapes")):
+            document = _read_document(self._path.parent / name, self._problems)
+            for entry in (document.schema_ or ()) if document else ():
+                self._shapes[str(entry.name)] = entry
+
+    def _event_shape(self, entry: SchemaObject, source: str, type_at: tuple[str, ...]) -> EventShape:
+        table = str(entry.name or "")
+        if not _NAME.fullmatch(table):
+            self._problem(table, "BAD_NAME", "a table is named in lower case letters, digits and underscores")
+        prefix = _dotted(_property(entry, "prefix"))
+        envelope = {
+            role: _dotted(path) for role, path in as_mapping(_property(entry, "envelope")).items() if path
+        }
+        root = self._object(entry.properties or (), table, (), _Naming(prefix, envelope, type_at))
+        shape = EventShape(
+            table=table,
+            description=str(entry.description or ""),
+            source=source,
+            contract=str(self._document.id),
+            version=str(self._document.version),
+            type_at=type_at,
+            events=_strings(_property(entry, "events")),
+            prefix=prefix,
+            envelope=envelope,
+            roster={key: str(value) for key, value in as_mapping(_property(entry, "roster")).items()},
+            deletion_signals=_strings(_property(entry, "deletionSignal")),
+            root=root,
+        )
+        self._check_shape(shape)
+        return shape
+
+    def _check_shape(self, shape: EventShape) -> None:
+        paths = {entry.path for entry in shape.fields}
+        if not shape.events:
+            self._problem(shape.table, "NO_EVENTS", "names the event types that have this shape")
+        if shape.type_at not in paths:
+            self._problem(
+                shape.table, "NO_TYPE_FIELD", f"the field {'.'.join(shape.type_at)} is not described"
+            )
+        for role, path in shape.envelope.items():
+            if role not in ENVELOPE_ROLES:
+                self._problem(shape.table, "UNKNOWN_ROLE", f"envelope role {role} is not known")
+            elif path not in paths and role != "consent":
+                self._problem(
+                    shape.table, "ROLE_WITHOUT_FIELD", f"envelope.{role} names no field of the shape"
+                )
+        for event, word in shape.roster.items():
+            if word not in ROSTER_EVENTS or event not in shape.events:
+                self._problem(
+                    shape.table, "BAD_ROSTER", f"roster entry {event} names no event or no known word"
+                )
+        self._check_columns(shape)
+
+    def _check_columns(self, shape: EventShape) -> None:
+        seen: dict[tuple[str, str], str] = {}
+        for entry in shape.fields:
+            if entry.column is None:
+                continue
+            table = (
+                ".".join(entry.path[: len(entry.path) - entry.path[::-1].index(ITEMS)])
+                if ITEMS in entry.path
+                else ""
+            )
+            other = seen.setdefault((table, entry.column), entry.dotted)
+            if other != entry.dotted:
+                self._problem(entry.dotted, "COLUMN_CLASH", f"shares the column {entry.column} with {other}")
+            if not _NAME.fullmatch(entry.column):
+                self._problem(entry.dotted, "BAD_NAME", f"cannot be a column name: {entry.column}")
+
+    def _object(
+        self, entries: Iterable[SchemaProperty], where: str, path: tuple[str, ...], naming: _Naming
+    ) -> ObjectNode:
+        children: dict[str, Node] = {}
+        aliases: dict[str, str] = {}
+        for entry in entries:
+            name = str(entry.name or "")
+            if not name or name in children:
+                self._problem(f"{where}.{name}", "BAD_NAME", "a field needs a name of its own")
+                continue
+            children[name] = self._node(entry, f"{where}.{name}", (*path, name), naming)
+            aliases.update(dict.fromkeys(_strings(_property(entry, "aliases")), name))
+        return ObjectNode(children, aliases)
+
+    def _node(self, entry: SchemaProperty, where: str, path: tuple[str, ...], naming: _Naming) -> Node:
+        if entry.classification:
+            return self._field(entry, where, path, naming)
+        if entry.logicalType == "array" and entry.items is not None:
+            if entry.items.classification:
+                return self._field(entry.items, where, path, naming, is_list=True)
+            items = self._object(self._members(entry.items, where), where, (*path, ITEMS), naming)
+            return ArrayNode(items)
+        if entry.logicalType == "object":
+            return self._object(self._members(entry, where), where, path, naming)
+        self._problem(where, "UNCLASSIFIED", "has no classification: say what it is, or content.unclassified")
+        return ObjectNode({})
+
+    def _members(self, entry: SchemaProperty, where: str) -> list[SchemaProperty]:
+        members = list(entry.properties or ())
+        name = _property(entry, "shape")
+        if name is not None:
+            shared = self._shapes.get(str(name))
+            if shared is None:
+                self._problem(where, "UNKNOWN_SHAPE", f"no shapes file of this contract describes {name}")
+            else:
+                members.extend(shared.properties or ())
+        if not members:
+            self._problem(where, "UNCLASSIFIED", "an object without described fields needs a classification")
+        return members
+
+    def _field(
+        self,
+        entry: SchemaProperty,
+        where: str,
+        path: tuple[str, ...],
+        naming: _Naming,
+        is_list: bool = False,
+    ) -> Field:
+        classification = str(entry.classification)
+        if classification not in CLASSIFICATIONS:
+            self._problem(where, "UNKNOWN_CLASSIFICATION", f"{classification} is not a classification")
+            classification = f"content.{UNCLASSIFIED_KIND}"
+        protection = self._protection(entry, where, classification)
+        options: Mapping[str, Any] = entry.logicalTypeOptions or {}
+        values = _property(entry, "values")
+        made = Field(
+            path=path,
+            logical_type=str(entry.logicalType or "any"),
+            classification=classification,
+            protection=protection,
+            aliases=_strings(_property(entry, "aliases")),
+            description=str(entry.description or ""),
+            unit=_optional_text(_property(entry, "unit")),
+            text_form=_optional_text(_property(entry, "textForm")),
+            accepts=_strings(_property(entry, "accepts")),
+            values=tuple(values) if isinstance(values, list) else None,
+            pattern=_optional_text(options.get("pattern")),
+            max_length=options.get("maxLength"),
+            minimum=options.get("minimum"),
+            maximum=options.get("maximum"),
+            identifies=_optional_text(_property(entry, "identifies")),
+            kind_by=self._kind_by(_property(entry, "kindBy"), where),
+            cut=self._cut(_property(entry, "cut"), where),
+            is_list=is_list,
+            column=naming.column(path, protection, bool(_property(entry, "cut"))),
+        )
+        self._check_field(made, where, never_kept=naming.is_never_kept(path))
+        return made
+
+    def _protection(self, entry: SchemaProperty, where: str, classification: str) -> Protection:
+        stated = _property(entry, "protection")
+        protection = default_protection(classification) if stated is None else stated
+        if protection is None:
+            self._problem(where, "PROTECTION_MISSING", "a secret must say whether it is sealed or dropped")
+        elif protection not in allowed_protections(classification):
+            self._problem(where, "PROTECTION_REFUSED", f"{protection} is not allowed for {classification}")
+        else:
+            return Protection(protection)
+        return Protection.SEAL
+
+    def _kind_by(self, value: Any, where: str) -> KindBy | None:
+        if value is None:
+            return None
+        entry = as_mapping(value)
+        kinds = {key: str(kind) for key, kind in as_mapping(entry.get("map")).items()}
+        otherwise = str(entry.get("otherwise", UNCLASSIFIED_KIND))
+        for kind in (*kinds.values(), otherwise):
+            if kind not in CONTENT_KINDS and kind != UNCLASSIFIED_KIND:
+                self._problem(where, "UNKNOWN_KIND", f"kindBy names {kind}, which is no kind of content")
+        return KindBy(str(entry.get("field", "")), kinds, otherwise)
+
+    def _cut(self, value: Any, where: str) -> Cut | None:
+        if value is None:
+            return None
+        entry = as_mapping(value)
+        cut = Cut(str(entry.get("after", "")), _strings(entry.get("values")))
+        if not cut.after or not cut.values:
+            self._problem(where, "BAD_CUT", "needs the text it follows (after) and a closed list (values)")
+        return cut
+
+    def _check_field(self, entry: Field, where: str, *, never_kept: bool) -> None:
+        if entry.text_form is not None and entry.text_form not in _TEXT_FORMS:
+            self._problem(where, "BAD_TEXT_FORM", f"textForm must be one of {', '.join(_TEXT_FORMS)}")
+        if entry.text_form == "number_with_unit" and not entry.unit:
+            self._problem(where, "UNIT_MISSING", "a number with a unit names its unit")
+        if entry.cut and entry.protection is not Protection.SEAL:
+            self._problem(where, "BAD_CUT", "the text a fragment is cut from must be sealed itself")
+        if entry.protection is Protection.KEEP and not never_kept:
+            self._check_kept(entry, where)
+
+    def _check_kept(self, entry: Field, where: str) -> None:
+        if entry.logical_type not in _KEPT_TYPES:
+            self._problem(where, "BAD_TYPE", f"a kept value is one of {', '.join(_KEPT_TYPES)}")
+        elif entry.logical_type in ("number", "integer") and entry.values is None:
+            if entry.minimum is None or entry.maximum is None:
+                self._problem(where, "UNBOUNDED", "a kept number needs a minimum and a maximum")
+        elif entry.logical_type == "string" and entry.values is None:
+            self._check_pattern(entry, where)
+
+    def _check_pattern(self, entry: Field, where: str) -> None:
+        if entry.pattern is None or entry.max_length is None:
+            self._problem(
+                where, "FREE_TEXT", "a kept string needs a closed set (values), or a pattern and a maxLength"
+            )
+            return
+        try:
+            compiled = re.compile(entry.pattern)
+        except re.error:
+            self._problem(where, "BAD_PATTERN", "is not a regular expression")
+            return
+        if entry.max_length > MAX_KEPT_STRING:
+            self._problem(where, "FREE_TEXT", f"a kept string may have at most {MAX_KEPT_STRING} characters")
+        if any(compiled.fullmatch(probe) for probe in PROSE_PROBES):
+            self._problem(where, "FREE_TEXT", "the pattern matches prose, a name or an address")
+
+
+def _element_depth(path: tuple[str, ...]) -> int:
+    """How many steps of a path lead to the innermost array element (0 outside arrays)."""
+    return len(path) - path[::-1].index(ITEMS) if ITEMS in path else 0
+
+
+def _optional_text(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
+@dataclass(frozen=True)
+class _Naming:
+    """Names of columns: the path after the prefix; envelope roles have columns of their own."""
+
+    prefix: tuple[str, ...]
+    envelope: Mapping[str, tuple[str, ...]]
+    type_at: tuple[str, ...]
+
+    def is_never_kept(self, path: tuple[str, ...]) -> bool:
+        """The event type (a closed set by itself) and the id (stored as a keyed digest only)."""
+        return path in (self.type_at, self.envelope.get("id"), self.envelope.get("source"))
+
+    def column(self, path: tuple[str, ...], protection: Protection, is_cut: bool) -> str | None:
+        kept = protection in (Protection.KEEP, Protection.PSEUDONYM, Protection.TRUNCATE_IP) or is_cut
+        standard = {self.envelope[role] for role in _STANDARD_ROLES if role in self.envelope}
+        if not kept or path in standard or self.is_never_kept(path):
+            return None
+        depth = _element_depth(path)
+        if depth:
+            path = path[depth:]
+        elif path[: len(self.prefix)] == self.prefix:
+            path = path[len(self.prefix) :]
+        return re.sub(r"[^a-z0-9]+", "_", "_".join(path).lower()).strip("_")
+
+
+def is_sealed_lane(entry: Field) -> bool:
+    """Whether nothing of the field may be kept outside the sealed store."""
+    return entry.lane is Lane.CONTENT and entry.protection is Protection.SEAL and entry.cut is None
+
+
+def shape_leaves(shape: EventShape) -> list[Field]:
+    """The fields of a shape (for catalogues)."""
+    return list(leaves(shape.root))
