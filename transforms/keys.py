@@ -1,0 +1,274 @@
+"""Keys: what ingest may hold, what release may hold, and how both travel to workers.
+
+``DIR/ingest`` holds the public half of the vault key pair, the pseudonym epoch roots, the join key and the
+digest key: enough to seal and to pseudonymise, never to open. ``DIR/release`` holds the private half. Both
+hold a key of their own that signs what they log.
+
+The vault pair is the HPKE (RFC 9180) hybrid of ML-KEM-768 and X25519: it stays closed unless both are broken.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Protocol
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, MLKEM768PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.hpke import (
+    AEAD,
+    KDF,
+    KEM,
+    MLKEM768X25519PrivateKey,
+    MLKEM768X25519PublicKey,
+    Suite,
+)
+
+from schemas.errors import ConfigurationError, InfrastructureFault
+from transforms.chunked_encryption import Buffer, SealBroken
+from transforms.key_files import (
+    DIGEST_KEY,
+    EPOCH_ROOT,
+    INGEST,
+    JOIN_KEY,
+    LOG_SIGNING,
+    MLKEM_PUBLIC_BYTES,
+    MLKEM_SEED_BYTES,
+    RELEASE,
+    VAULT_PRIVATE,
+    VAULT_PUBLIC,
+    KeyDescription,
+    StoredKey,
+    StoredSide,
+    new_secret,
+    new_vault_pair,
+    read_side,
+    write_sides,
+)
+
+
+class IngestKeyProvider(Protocol):
+    """What sealing needs; the key directory is one provider, a cloud key service can be another."""
+
+    @property
+    def vault_id(self) -> bytes:
+        """Id (16 bytes) of the vault key that bundle keys are wrapped to."""
+
+    def wrap_to_vault(self, key: Buffer, *, info: bytes) -> bytes:
+        """Wrap a key so that only the vault's private half unwraps it, with the same ``info``."""
+
+
+class ReleaseKeyProvider(Protocol):
+    """What opening needs; the key directory is one provider, a cloud key service can be another."""
+
+    def unwrap_from_vault(self, wrapped: Buffer, *, vault_id: bytes, info: bytes) -> bytes:
+        """Unwrap a key; raises ``SealBroken`` where the key or ``info`` differs."""
+
+
+def _suite() -> Suite:
+    return Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class _SideKeys:
+    """What both sides have.
+
+    Attributes:
+        directory: Where the keys were loaded from.
+        descriptions: What ``keys.json`` says of each key.
+        vault_id: Id (16 bytes) of the current vault key.
+        join_key: The root (32 bytes), for the store's lifetime, of pseudonyms in rosters and decisions.
+        digest_key: The root (32 bytes) of the keys of duplicate digests and record sums.
+        log_signing_key: Signs what this side logs.
+    """
+
+    directory: Path
+    descriptions: tuple[KeyDescription, ...]
+    vault_id: bytes
+    join_key: bytes
+    digest_key: bytes
+    log_signing_key: Ed25519PrivateKey
+
+    def __repr__(self) -> str:
+        ids = ", ".join(f"{entry.purpose} {entry.key_id}" for entry in self.descriptions)
+        return f"<{type(self).__name__}: {ids}>"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class IngestKeys(_SideKeys):
+    """The keys of the writing side: they seal and pseudonymise, and open nothing.
+
+    Attributes:
+        epoch_roots: Roots (32 bytes) of telemetry pseudonyms by id (16 bytes); the current one comes first.
+    """
+
+    epoch_roots: Mapping[bytes, bytes]
+    _vault_public: MLKEM768X25519PublicKey
+
+    @property
+    def epoch_id(self) -> bytes:
+        """Id (16 bytes) of the pseudonym epoch that is written now."""
+        return next(iter(self.epoch_roots))
+
+    def wrap_to_vault(self, key: Buffer, *, info: bytes) -> bytes:
+        """Wrap ``key`` to the vault's public half (about 1.2 kB); ``info`` is bound to it, not kept in it."""
+        return _suite().encrypt(key, self._vault_public, info)
+
+    def __reduce__(self) -> tuple[Callable[[str], IngestKeys], tuple[str]]:
+        """Travel to a worker as a path only; the worker loads the keys itself."""
+        return _worker_ingest_keys, (str(self.directory),)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ReleaseKeys(_SideKeys):
+    """The keys of the reading side, with the private halves of the vault's key pairs."""
+
+    _vaults: Mapping[bytes, MLKEM768X25519PrivateKey]
+
+    def unwrap_from_vault(self, wrapped: Buffer, *, vault_id: bytes, info: bytes) -> bytes:
+        """Unwrap a key that was wrapped to the vault key ``vault_id``.
+
+        Raises:
+            SealBroken: The vault key is not in this directory (``SEAL_KEY_MISSING``), or the wrapped key or
+                ``info`` is not what was wrapped (``SEAL_KEY_BROKEN``).
+        """
+        private = self._vaults.get(vault_id)
+        if private is None:
+            raise SealBroken("SEAL_KEY_MISSING", f"vault key {vault_id.hex()} is not in this key directory")
+        try:
+            return _suite().decrypt(wrapped, private, info)
+        except (InvalidTag, ValueError):
+            raise SealBroken(
+                "SEAL_KEY_BROKEN", f"a key wrapped to vault key {vault_id.hex()} does not unwrap"
+            ) from None
+
+    def __reduce__(self) -> tuple[Callable[[str], ReleaseKeys], tuple[str]]:
+        """Travel to a worker as a path only; the worker loads the keys itself."""
+        return _worker_release_keys, (str(self.directory),)
+
+
+def load_ingest_keys(path: Path | str) -> IngestKeys:
+    """Load the writing side's keys from ``DIR/ingest``.
+
+    Raises:
+        InfrastructureFault: A file is missing, open to others, a link or damaged (see ``read_side``).
+    """
+    side = read_side(Path(path), INGEST)
+    vault_id, public = side.current(VAULT_PUBLIC)
+    return IngestKeys(
+        **_common(side),
+        vault_id=vault_id,
+        epoch_roots=dict(side.all_of(EPOCH_ROOT)),
+        _vault_public=MLKEM768X25519PublicKey(
+            MLKEM768PublicKey.from_public_bytes(public[:MLKEM_PUBLIC_BYTES]),
+            X25519PublicKey.from_public_bytes(public[MLKEM_PUBLIC_BYTES:]),
+        ),
+    )
+
+
+def load_release_keys(path: Path | str) -> ReleaseKeys:
+    """Load the reading side's keys from ``DIR/release``.
+
+    Raises:
+        InfrastructureFault: A file is missing, open to others, a link or damaged (see ``read_side``).
+    """
+    side = read_side(Path(path), RELEASE)
+    vaults = {vault_id: _vault_private(material) for vault_id, material in side.all_of(VAULT_PRIVATE)}
+    return ReleaseKeys(**_common(side), vault_id=next(iter(vaults)), _vaults=vaults)
+
+
+# Beam unpickles the same transform many times in one process; each would read and check the files again.
+@lru_cache(maxsize=8)
+def _worker_ingest_keys(path: str) -> IngestKeys:
+    return load_ingest_keys(path)
+
+
+@lru_cache(maxsize=8)
+def _worker_release_keys(path: str) -> ReleaseKeys:
+    return load_release_keys(path)
+
+
+def _common(side: StoredSide) -> dict[str, Any]:
+    return {
+        "directory": side.directory,
+        "descriptions": tuple(key.description for key in side.keys),
+        "join_key": side.current(JOIN_KEY)[1],
+        "digest_key": side.current(DIGEST_KEY)[1],
+        "log_signing_key": Ed25519PrivateKey.from_private_bytes(side.current(LOG_SIGNING)[1]),
+    }
+
+
+def _vault_private(material: bytes) -> MLKEM768X25519PrivateKey:
+    return MLKEM768X25519PrivateKey(
+        MLKEM768PrivateKey.from_seed_bytes(material[:MLKEM_SEED_BYTES]),
+        X25519PrivateKey.from_private_bytes(material[MLKEM_SEED_BYTES:]),
+    )
+
+
+def create_key_directory(directory: Path, *, created: date, continues: Path | None = None) -> None:
+    """Make a key directory with an ``ingest`` and a ``release`` side, all at once or not at all.
+
+    Args:
+        directory: A path that does not exist yet, or an empty directory.
+        created: The day that the new keys are described with.
+        continues: An older key directory of the same store. Its join, digest and log keys are kept; the vault
+            pair and the pseudonym epoch root are renewed, and the old ones stay readable until destroyed.
+
+    Raises:
+        ConfigurationError: Something is there already (``KEYS_EXIST``); keys are never overwritten.
+        InfrastructureFault: The directory cannot be written (``KEYS_UNWRITABLE``), or the older one not read.
+    """
+    if directory.is_symlink() or (directory.exists() and _occupied(directory)):
+        raise _keys_exist(directory)
+    sides = _first_sides(created) if continues is None else _next_sides(continues, created)
+    draft = directory.with_name(f".{directory.name}.{secrets.token_hex(8)}")
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        write_sides(draft, sides)
+        draft.rename(directory)  # refuses a directory that was filled meanwhile, so two runs cannot mix
+    except OSError:
+        shutil.rmtree(draft, ignore_errors=True)
+        if directory.exists() and _occupied(directory):
+            raise _keys_exist(directory) from None
+        raise InfrastructureFault(
+            "KEYS_UNWRITABLE", f"cannot write {directory}; check that its parent directory is writable"
+        ) from None
+
+
+def _occupied(directory: Path) -> bool:
+    return not directory.is_dir() or any(directory.iterdir())
+
+
+def _keys_exist(directory: Path) -> ConfigurationError:
+    return ConfigurationError(
+        "KEYS_EXIST", f"{directory} is not empty and keys are never overwritten; name a new directory"
+    )
+
+
+def _first_sides(created: date) -> dict[str, list[StoredKey]]:
+    public, private = new_vault_pair(created=created)
+    shared = [new_secret(JOIN_KEY, created=created), new_secret(DIGEST_KEY, created=created)]
+    root = new_secret(EPOCH_ROOT, created=created)
+    return {
+        INGEST: [public, root, *shared, new_secret(LOG_SIGNING, created=created)],
+        RELEASE: [private, *shared, new_secret(LOG_SIGNING, created=created)],
+    }
+
+
+def _next_sides(older: Path, created: date) -> dict[str, list[StoredKey]]:
+    ingest, release = read_side(older / INGEST, INGEST), read_side(older / RELEASE, RELEASE)
+    public, private = new_vault_pair(created=created, epoch=_next_epoch(release, VAULT_PRIVATE))
+    root = new_secret(EPOCH_ROOT, created=created, epoch=_next_epoch(ingest, EPOCH_ROOT))
+    sealing = [key for key in ingest.keys if key.description.purpose != VAULT_PUBLIC]
+    return {INGEST: [public, root, *sealing], RELEASE: [private, *release.keys]}
+
+
+def _next_epoch(side: StoredSide, purpose: str) -> int:
+    return 1 + max(key.description.epoch for key in side.keys if key.description.purpose == purpose)
