@@ -36,7 +36,6 @@ EXTRAS = {
         "ruff>=0.9",
         "mypy>=1.13",
         "types-PyYAML",
-        "pyarrow-stubs>=20",
         "duckdb>=1.2",  # a second reader of what was written, and the benchmark's yardstick
         "psutil>=6",  # memory of the benchmark's processes
         "jsonschema>=4.23",  # checks published JSON Schemas against what is written

@@ -1,0 +1,144 @@
+"""The careful decoder: one line at a time, for whatever the fast decoder cannot vouch for.
+
+It reads the record with `schemas.strict_json`, walks the contract beside it, and gives the same columns as
+`schemas.decoder` does for every line that both can read (a property-based test holds it to that). Values that
+no field takes are handed on as raw bytes: unknown keys, and values whose JSON type does not fit.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from schemas.contract import ITEMS, ArrayNode, EventShape, Field, Node, ObjectNode
+from schemas.decoder import MAX_DEPTH, Learned, Level, Path, UnknownValue, cell_type, is_raw
+from schemas.strict_json import RecordFault, Value, parse_strict
+
+
+def empty_level(node: ObjectNode, path: Path = ()) -> Level:
+    """A level without rows for an object of a contract (the event itself, or an array's elements)."""
+    level = Level(0, {}, {})
+    _add_columns(node, path, level)
+    return level
+
+
+def _add_columns(node: ObjectNode, path: Path, level: Level) -> None:
+    for key, child in node.children.items():
+        below = (*path, key)
+        if isinstance(child, Field):
+            level.cells[below] = []
+        elif isinstance(child, ArrayNode):
+            level.arrays[below] = empty_level(child.items, (*below, ITEMS))
+        else:
+            _add_columns(child, below, level)
+
+
+class CarefulDecoder:
+    """Decodes single lines of one shape.
+
+    Args:
+        shape: The event shape.
+        learned: What has been learned about it; unknown keys and nulls that are met are added.
+    """
+
+    def __init__(self, shape: EventShape, learned: Learned) -> None:
+        self._shape = shape
+        self._learned = learned
+        self.has_learned = False
+
+    def decode_into(self, level: Level, line: bytes) -> None:
+        """Append one line's cells to a level of this shape.
+
+        Raises:
+            RecordFault: The line is no strict JSON object; nothing has been appended.
+        """
+        record = parse_strict(line, max_depth=MAX_DEPTH)
+        if record.kind != "object":
+            raise RecordFault("NOT_AN_EVENT", 0)
+        self._append_row(self._shape.root, (), level, record, line)
+
+    def _append_row(self, node: ObjectNode, path: Path, level: Level, value: Value, line: bytes) -> None:
+        for cells in level.cells.values():
+            cells.append(None)
+        level.size += 1
+        self._walk(node, path, level, value, line)
+
+    def _walk(self, node: ObjectNode, path: Path, level: Level, value: Value, line: bytes) -> None:
+        row = level.size - 1
+        aliased: list[tuple[str, bytes, Value]] = []
+        for key, member in value.members or ():
+            name = key.decode()
+            if name in node.children:
+                self._member(node.children[name], (*path, name), level, member, line)
+            elif name in node.aliases and isinstance(node.children[node.aliases[name]], Field):
+                aliased.append((node.aliases[name], key, member))
+            else:
+                level.unknown.append(UnknownValue(row, path, key, line[member.start : member.end]))
+                self.has_learned |= self._learned.learn_unknown(path, key)
+        for name, key, member in aliased:
+            if level.cells[(*path, name)][row] is None:
+                self._member(node.children[name], (*path, name), level, member, line)
+            else:
+                level.unknown.append(UnknownValue(row, path, key, line[member.start : member.end]))
+
+    def _member(self, child: Node, path: Path, level: Level, value: Value, line: bytes) -> None:
+        row = level.size - 1
+        raw = line[value.start : value.end]
+        if isinstance(child, Field):
+            self._leaf(child, path, level, value, raw)
+        elif value.kind == "null":
+            return
+        elif isinstance(child, ObjectNode) and value.kind == "object":
+            self._walk(child, path, level, value, line)
+        elif isinstance(child, ArrayNode) and value.kind == "array":
+            self._elements(child, path, level, value, line)
+        else:
+            level.unknown.append(UnknownValue(row, path[:-1], None, raw, path))
+
+    def _elements(self, child: ArrayNode, path: Path, level: Level, value: Value, line: bytes) -> None:
+        row = level.size - 1
+        elements = level.arrays[path]
+        for item in value.items or ():
+            if item.kind == "object":
+                elements.parent_rows.append(row)
+                self._append_row(child.items, (*path, ITEMS), elements, item, line)
+            elif item.kind != "null":
+                raw = line[item.start : item.end]
+                level.unknown.append(UnknownValue(row, path[:-1], None, raw, path))
+
+    def _leaf(self, entry: Field, path: Path, level: Level, value: Value, raw: bytes) -> None:
+        if is_raw(entry):
+            level.cells[path][-1] = raw
+        elif value.kind == "null":
+            self.has_learned |= self._learned.learn_null(entry.path)
+        else:
+            try:
+                level.cells[path][-1] = _typed_decoder(entry).decode(raw)
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                level.unknown.append(UnknownValue(level.size - 1, path[:-1], None, raw, path))
+
+
+@cache
+def _typed_decoder(entry: Field) -> Any:
+    return msgspec.json.Decoder(cell_type(entry))
+
+
+def event_type_of(line: bytes, type_at: Path) -> str | None:
+    """The event type of a strict JSON record, or None where the record names none.
+
+    Raises:
+        RecordFault: The line is not strict JSON, or no object.
+    """
+    value = parse_strict(line, max_depth=MAX_DEPTH)
+    if value.kind != "object":
+        raise RecordFault("NOT_AN_EVENT", 0)
+    for step in type_at:
+        found = next((member for key, member in value.members or () if key.decode() == step), None)
+        if found is None:
+            return None
+        value = found
+    if value.kind not in ("string", "number"):
+        return None
+    return str(msgspec.json.decode(line[value.start : value.end]))
