@@ -1,0 +1,285 @@
+"""The writing side of the quarantine: seal what was cut out, so that the sealing process cannot open it.
+
+A bundle makes one random key, wraps it once to the vault's public half and forgets it when it ends. Each
+(tenant, meeting, sender, kind) in it gets a fresh random data key, wrapped under the bundle key. A data key
+is never derived: what can be derived again cannot be destroyed. Rejected records are sealed under a bundle
+key of their own, so that they can be destroyed by the day.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from types import TracebackType
+from typing import NamedTuple, Self
+
+import zstandard
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from schemas.classification import REJECTED_KIND
+from transforms.chunked_encryption import KEY_BYTES, Buffer, seal_message
+from transforms.key_files import KEY_ID_BYTES
+from transforms.keys import IngestKeyProvider
+from transforms.sealed_format import (
+    COVERS_BUNDLE,
+    COVERS_DATA,
+    HOLDS_ITEMS,
+    HOLDS_REJECTED,
+    ITEM_ID_BYTES,
+    NONCE_BYTES,
+    PART_BYTES,
+    SCHEME,
+    BlobRow,
+    KeyRow,
+    blob_context,
+    bundle_key_info,
+    data_key_aad,
+    frame_parts,
+    pack_items,
+    size_class,
+    unframe_parts,
+)
+
+__all__ = [
+    "BlobRow",
+    "BundleSealer",
+    "KeyRow",
+    "RejectedPiece",
+    "SealGroup",
+    "SealedBatch",
+    "frame_parts",
+    "pieces_of",
+    "size_class",
+    "unframe_parts",
+]
+
+_RANDOM_BYTES = KEY_BYTES + KEY_ID_BYTES + NONCE_BYTES
+
+
+class SealGroup(NamedTuple):
+    """Items that share a data key: one sender's items of one kind in one meeting.
+
+    Attributes:
+        tenant: Pseudonym (hexadecimal), or None.
+        meeting: Pseudonym (hexadecimal), or None.
+        sender: Pseudonym (hexadecimal), or None where the sender is not known.
+        kind: Kind of content.
+        contract: Id and version of the contract that cut the items out.
+        items: Item id (16 bytes) and framed bytes (``frame_parts``) of each item.
+    """
+
+    tenant: str | None
+    meeting: str | None
+    sender: str | None
+    kind: str
+    contract: str
+    items: Sequence[tuple[bytes, bytes]]
+
+
+class RejectedPiece(NamedTuple):
+    """A rejected raw record, or one piece of a record too large to hold in one.
+
+    Attributes:
+        item_id: Id (16 bytes) of the record; its pieces share it.
+        raw: The bytes as they were read.
+        number: 0 for the first piece.
+        last: Whether this is the record's last piece.
+    """
+
+    item_id: bytes
+    raw: Buffer
+    number: int = 0
+    last: bool = True
+
+
+@dataclass
+class SealedBatch:
+    """What one call sealed.
+
+    Attributes:
+        keys: Rows for the keys table.
+        blobs: Rows for the table of ciphertexts.
+        item_key_ids: For each item, in the order of the groups and their items: its data key's id (16 bytes).
+        item_parts: For each item, the ``part`` of the blob that holds it.
+    """
+
+    keys: list[KeyRow] = field(default_factory=list)
+    blobs: list[BlobRow] = field(default_factory=list)
+    item_key_ids: list[bytes] = field(default_factory=list)
+    item_parts: list[int] = field(default_factory=list)
+
+
+def pieces_of(item_id: bytes, raw: Buffer) -> Iterator[RejectedPiece]:
+    """Cut a rejected record into pieces of at most 4 MiB."""
+    view = memoryview(raw)
+    starts = range(0, len(view) or 1, PART_BYTES)
+    for number, start in enumerate(starts):
+        yield RejectedPiece(item_id, view[start : start + PART_BYTES], number, start == starts[-1])
+
+
+class _BundleKey:
+    """A bundle's key while the bundle lasts, and the row that says how the vault unwraps it."""
+
+    def __init__(self, keys: IngestKeyProvider, holds: str, created: date) -> None:
+        key = bytearray(secrets.token_bytes(KEY_BYTES))
+        self.key_id = secrets.token_bytes(KEY_ID_BYTES)
+        self.holds = holds
+        info = bundle_key_info(vault_id=keys.vault_id, key_id=self.key_id, holds=holds)
+        wrapped = keys.wrap_to_vault(key, info=info)
+        self.row = KeyRow(self.key_id, COVERS_BUNDLE, holds, keys.vault_id, wrapped, created)
+        self.cipher = AESGCM(key)
+        _wipe(key)
+
+
+class BundleSealer:
+    """Seals the content of one bundle. Close it, or use it in a ``with``, and the bundle's keys are gone.
+
+    Python cannot promise to overwrite every copy of a key in memory; the sealer drops its references and
+    overwrites the buffers it can reach. Pickling carries no key of the bundle: a copy starts its own.
+
+    Args:
+        keys: The writing side's keys.
+        created: The day that key rows are dated with (for rejected records, the day of their time to live).
+    """
+
+    def __init__(self, keys: IngestKeyProvider, *, created: date) -> None:
+        self._keys = keys
+        self._created = created
+        self._bundle_keys: dict[str, _BundleKey] = {}
+        self._compressor: zstandard.ZstdCompressor | None = zstandard.ZstdCompressor(level=3)
+
+    def seal_groups(self, groups: Sequence[SealGroup]) -> SealedBatch:
+        """Seal each group under a fresh data key.
+
+        Returns:
+            The rows to store; the first call of a bundle also returns the bundle key's own row.
+
+        Raises:
+            ValueError: An item id is not 16 bytes long, or the sealer is closed.
+        """
+        return self._seal(groups, HOLDS_ITEMS)
+
+    def seal_rejected(self, pieces: Sequence[RejectedPiece]) -> SealedBatch:
+        """Seal rejected raw records under a data key of their own, apart from all content.
+
+        Returns:
+            The rows to store; ``item_key_ids`` and ``item_parts`` have one entry for each piece.
+
+        Raises:
+            ValueError: An item id is not 16 bytes long, or the sealer is closed.
+        """
+        items = [(piece.item_id, frame_piece(piece)) for piece in pieces]
+        groups = [SealGroup(None, None, None, REJECTED_KIND, "", items)] if items else []
+        return self._seal(groups, HOLDS_REJECTED)
+
+    def close(self) -> None:
+        """Forget the bundle's keys; nothing that was sealed can be opened from here any more."""
+        self._bundle_keys.clear()
+        self._compressor = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<BundleSealer {'closed' if self._compressor is None else 'open'}>"
+
+    def __reduce__(self) -> tuple[Callable[[IngestKeyProvider, date], BundleSealer], tuple[object, date]]:
+        return _fresh_sealer, (self._keys, self._created)
+
+    def _seal(self, groups: Sequence[SealGroup], holds: str) -> SealedBatch:
+        if self._compressor is None:
+            raise ValueError("the bundle is over and its keys are forgotten; make a new sealer")
+        batch = SealedBatch()
+        if not groups:
+            return batch
+        bundle = self._bundle_key(holds, batch)
+        fresh = bytearray(secrets.token_bytes(_RANDOM_BYTES * len(groups)))
+        try:
+            for number, group in enumerate(groups):
+                random = fresh[number * _RANDOM_BYTES : (number + 1) * _RANDOM_BYTES]
+                self._seal_group(group, bundle, random, self._compressor, batch)
+                _wipe(random)
+        finally:
+            _wipe(fresh)
+        return batch
+
+    def _bundle_key(self, holds: str, batch: SealedBatch) -> _BundleKey:
+        bundle = self._bundle_keys.get(holds)
+        if bundle is None:
+            bundle = self._bundle_keys[holds] = _BundleKey(self._keys, holds, self._created)
+            batch.keys.append(bundle.row)
+        return bundle
+
+    def _seal_group(
+        self,
+        group: SealGroup,
+        bundle: _BundleKey,
+        random: bytearray,
+        compressor: zstandard.ZstdCompressor,
+        batch: SealedBatch,
+    ) -> None:
+        data_key = random[:KEY_BYTES]
+        key_id = bytes(random[KEY_BYTES : KEY_BYTES + KEY_ID_BYTES])
+        nonce = bytes(random[KEY_BYTES + KEY_ID_BYTES :])
+        aad = data_key_aad(bundle_key_id=bundle.key_id, key_id=key_id, holds=bundle.holds)
+        wrapped = nonce + bundle.cipher.encrypt(nonce, data_key, aad)
+        batch.keys.append(KeyRow(key_id, COVERS_DATA, bundle.holds, bundle.key_id, wrapped, self._created))
+        for part, items in enumerate(_in_parts(group.items)):
+            blob = _seal_blob(group, items, key_id, part, data_key, compressor)
+            batch.blobs.append(blob)
+            batch.item_key_ids += [key_id] * len(items)
+            batch.item_parts += [part] * len(items)
+        _wipe(data_key)
+
+
+def _fresh_sealer(keys: IngestKeyProvider, created: date) -> BundleSealer:
+    return BundleSealer(keys, created=created)
+
+
+def _seal_blob(
+    group: SealGroup,
+    items: Sequence[tuple[bytes, bytes]],
+    key_id: bytes,
+    part: int,
+    data_key: bytearray,
+    compressor: zstandard.ZstdCompressor,
+) -> BlobRow:
+    ids, framed = zip(*items, strict=True)
+    item_ids = b"".join(ids)
+    if len(item_ids) != ITEM_ID_BYTES * len(items):
+        raise ValueError(f"an item id is {ITEM_ID_BYTES} bytes long")
+    packed = pack_items(framed, compressor)
+    place = (key_id, part, SCHEME, group.tenant, group.meeting, group.sender, group.kind, group.contract)
+    context = blob_context(BlobRow(*place, item_ids, 0, b""))
+    return BlobRow(*place, item_ids, len(packed), seal_message(data_key, packed, context=context))
+
+
+def _in_parts(items: Sequence[tuple[bytes, bytes]]) -> list[Sequence[tuple[bytes, bytes]]]:
+    """Cut a group's items so that no blob holds more than 4 MiB, but for a single larger item."""
+    if sum([len(framed) for _, framed in items]) <= PART_BYTES:
+        return [items] if items else []
+    parts: list[list[tuple[bytes, bytes]]] = []
+    filled = PART_BYTES
+    for item in items:
+        filled += len(item[1])
+        if filled > PART_BYTES:
+            parts.append([])
+            filled = len(item[1])
+        parts[-1].append(item)
+    return list(parts)
+
+
+def frame_piece(piece: RejectedPiece) -> bytes:
+    """A rejected piece as an item: number (4 bytes, big-endian), 1 if it is the last one, the raw bytes."""
+    return b"".join((piece.number.to_bytes(4, "big"), bytes((piece.last,)), piece.raw))
+
+
+def _wipe(buffer: bytearray) -> None:
+    buffer[:] = bytes(len(buffer))
