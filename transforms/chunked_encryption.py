@@ -21,6 +21,9 @@ TAG_BYTES = 16
 
 Buffer = bytes | bytearray | memoryview
 
+_SHORT = 256
+_LENGTHS = tuple(length.to_bytes(4, "big") for length in range(_SHORT))  # halves the cost of a context
+
 
 class SealBroken(CofferdamError):  # noqa: N818 - the name states the finding
     """A sealed message or a wrapped key that does not open: wrong key, wrong place, truncated or changed."""
@@ -41,7 +44,11 @@ def length_prefixed(*fields: Buffer) -> bytes:
     >>> length_prefixed(b"ab", b"").hex()
     '00000002616200000000'
     """
-    return b"".join([part for field in fields for part in (len(field).to_bytes(4, "big"), field)])
+    joined: list[Buffer] = []
+    for value in fields:
+        length = len(value)
+        joined += (_LENGTHS[length] if length < _SHORT else length.to_bytes(4, "big"), value)
+    return b"".join(joined)
 
 
 def seal_message(key: Buffer, plaintext: Buffer, *, context: bytes) -> bytes:

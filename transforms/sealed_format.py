@@ -29,6 +29,7 @@ PART_BYTES = 4 * 1024 * 1024
 LARGEST_PART_BYTES = 256 * 1024 * 1024
 
 _FORMAT = b"cofferdam-sealed@v1"
+_BLOB_START = length_prefixed(_FORMAT, b"blob")
 
 
 class KeyRow(NamedTuple):
@@ -88,7 +89,12 @@ def bundle_key_info(*, vault_id: bytes, key_id: bytes, holds: str) -> bytes:
 
 def data_key_aad(*, bundle_key_id: bytes, key_id: bytes, holds: str) -> bytes:
     """What a wrapped data key is bound to (the associated data of AES-256-GCM)."""
-    return length_prefixed(_FORMAT, b"data key", bundle_key_id, key_id, holds.encode())
+    return data_key_aad_start(bundle_key_id=bundle_key_id, holds=holds) + length_prefixed(key_id)
+
+
+def data_key_aad_start(*, bundle_key_id: bytes, holds: str) -> bytes:
+    """What the associated data of all data keys of a bundle start with; the prefixed key id follows."""
+    return length_prefixed(_FORMAT, b"data key", bundle_key_id, holds.encode())
 
 
 def blob_context(row: BlobRow) -> bytes:
@@ -96,9 +102,7 @@ def blob_context(row: BlobRow) -> bytes:
 
     A missing pseudonym counts as an empty one; no real pseudonym is empty.
     """
-    return length_prefixed(
-        _FORMAT,
-        b"blob",
+    return _BLOB_START + length_prefixed(
         (row.tenant or "").encode(),
         (row.meeting or "").encode(),
         (row.sender or "").encode(),

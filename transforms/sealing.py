@@ -19,7 +19,7 @@ import zstandard
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from schemas.classification import REJECTED_KIND
-from transforms.chunked_encryption import KEY_BYTES, Buffer, seal_message
+from transforms.chunked_encryption import KEY_BYTES, Buffer, length_prefixed, seal_message
 from transforms.key_files import KEY_ID_BYTES
 from transforms.keys import IngestKeyProvider
 from transforms.sealed_format import (
@@ -35,7 +35,7 @@ from transforms.sealed_format import (
     KeyRow,
     blob_context,
     bundle_key_info,
-    data_key_aad,
+    data_key_aad_start,
     frame_parts,
     pack_items,
     size_class,
@@ -129,6 +129,7 @@ class _BundleKey:
         info = bundle_key_info(vault_id=keys.vault_id, key_id=self.key_id, holds=holds)
         wrapped = keys.wrap_to_vault(key, info=info)
         self.row = KeyRow(self.key_id, COVERS_BUNDLE, holds, keys.vault_id, wrapped, created)
+        self.aad_start = data_key_aad_start(bundle_key_id=self.key_id, holds=holds)
         self.cipher = AESGCM(key)
         _wipe(key)
 
@@ -202,10 +203,10 @@ class BundleSealer:
         bundle = self._bundle_key(holds, batch)
         fresh = bytearray(secrets.token_bytes(_RANDOM_BYTES * len(groups)))
         try:
+            view = memoryview(fresh)
             for number, group in enumerate(groups):
-                random = fresh[number * _RANDOM_BYTES : (number + 1) * _RANDOM_BYTES]
+                random = view[number * _RANDOM_BYTES : (number + 1) * _RANDOM_BYTES]
                 self._seal_group(group, bundle, random, self._compressor, batch)
-                _wipe(random)
         finally:
             _wipe(fresh)
         return batch
@@ -221,14 +222,14 @@ class BundleSealer:
         self,
         group: SealGroup,
         bundle: _BundleKey,
-        random: bytearray,
+        random: memoryview,
         compressor: zstandard.ZstdCompressor,
         batch: SealedBatch,
     ) -> None:
         data_key = random[:KEY_BYTES]
         key_id = bytes(random[KEY_BYTES : KEY_BYTES + KEY_ID_BYTES])
         nonce = bytes(random[KEY_BYTES + KEY_ID_BYTES :])
-        aad = data_key_aad(bundle_key_id=bundle.key_id, key_id=key_id, holds=bundle.holds)
+        aad = bundle.aad_start + length_prefixed(key_id)
         wrapped = nonce + bundle.cipher.encrypt(nonce, data_key, aad)
         batch.keys.append(KeyRow(key_id, COVERS_DATA, bundle.holds, bundle.key_id, wrapped, self._created))
         for part, items in enumerate(_in_parts(group.items)):
@@ -236,7 +237,6 @@ class BundleSealer:
             batch.blobs.append(blob)
             batch.item_key_ids += [key_id] * len(items)
             batch.item_parts += [part] * len(items)
-        _wipe(data_key)
 
 
 def _fresh_sealer(keys: IngestKeyProvider, created: date) -> BundleSealer:
@@ -248,7 +248,7 @@ def _seal_blob(
     items: Sequence[tuple[bytes, bytes]],
     key_id: bytes,
     part: int,
-    data_key: bytearray,
+    data_key: memoryview,
     compressor: zstandard.ZstdCompressor,
 ) -> BlobRow:
     ids, framed = zip(*items, strict=True)
