@@ -95,6 +95,11 @@ class _SideKeys:
     join_key: bytes
     digest_key: bytes
     log_signing_key: Ed25519PrivateKey
+    _vault_public: MLKEM768X25519PublicKey
+
+    def wrap_to_vault(self, key: Buffer, *, info: bytes) -> bytes:
+        """Wrap ``key`` to the vault's public half (about 1.2 kB); ``info`` is bound to it, not kept in it."""
+        return _suite().encrypt(key, self._vault_public, info)
 
     def __repr__(self) -> str:
         ids = ", ".join(f"{entry.purpose} {entry.key_id}" for entry in self.descriptions)
@@ -110,16 +115,11 @@ class IngestKeys(_SideKeys):
     """
 
     epoch_roots: Mapping[bytes, bytes]
-    _vault_public: MLKEM768X25519PublicKey
 
     @property
     def epoch_id(self) -> bytes:
         """Id (16 bytes) of the pseudonym epoch that is written now."""
         return next(iter(self.epoch_roots))
-
-    def wrap_to_vault(self, key: Buffer, *, info: bytes) -> bytes:
-        """Wrap ``key`` to the vault's public half (about 1.2 kB); ``info`` is bound to it, not kept in it."""
-        return _suite().encrypt(key, self._vault_public, info)
 
     def __reduce__(self) -> tuple[Callable[[str], IngestKeys], tuple[str]]:
         """Travel to a worker as a path only; the worker loads the keys itself."""
@@ -181,7 +181,8 @@ def load_release_keys(path: Path | str) -> ReleaseKeys:
     """
     side = read_side(Path(path), RELEASE)
     vaults = {vault_id: _vault_private(material) for vault_id, material in side.all_of(VAULT_PRIVATE)}
-    return ReleaseKeys(**_common(side), vault_id=next(iter(vaults)), _vaults=vaults)
+    vault_id, current = next(iter(vaults.items()))
+    return ReleaseKeys(**_common(side), vault_id=vault_id, _vault_public=current.public_key(), _vaults=vaults)
 
 
 # Beam unpickles the same transform many times in one process; each would read and check the files again.
