@@ -1,0 +1,338 @@
+"""The Arrow schema of every fixed table of a store, declared in one place.
+
+Telemetry tables are made from contracts, on top of the columns that every one of them begins with
+(``telemetry_columns``). All columns, of either sort, are made with ``column``: each states what it means, its
+unit, its classification and thereby its lane. The words travel as Arrow field metadata into every Parquet
+file, so a file explains itself to whoever finds it.
+
+A table is named by its folder in the store, such as ``quarantine/items``. Stores of the version written here
+are read by this and every later version of the software; a change that older software would misread raises
+``STORE_FORMAT_VERSION`` and adds a reader beside the old one (see ``transforms/manifests.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+
+import pyarrow as pa
+
+from schemas.classification import PSEUDONYM_CLASSES, Lane, lane_of
+
+STORE_FORMAT_VERSION = 1
+
+ID_BYTES = 16
+BINARY_ID = pa.binary(ID_BYTES)
+TIME = pa.timestamp("ms", tz="UTC")
+
+TELEMETRY = "telemetry"
+QUARANTINE_ITEMS = "quarantine/items"
+QUARANTINE_BLOBS = "quarantine/blobs"
+QUARANTINE_KEYS = "quarantine/keys"
+QUARANTINE_REJECTED = "quarantine/rejected"
+ROSTER = "roster"
+LEDGER = "ledger"
+DIGESTS = "digests"
+FILTERS = "manifests/filters"
+
+AREAS: tuple[str, ...] = (
+    TELEMETRY,
+    "quarantine",
+    ROSTER,
+    "consents",
+    "decisions",
+    "tombstones",
+    "released",
+    LEDGER,
+    DIGESTS,
+    FILTERS,
+)
+"""The folders of a store that tables may lie in; no manifest names files elsewhere, nothing deletes them."""
+
+NEVER_REPLACED: tuple[str, ...] = ("consents", "decisions", "tombstones", LEDGER)
+"""Areas that hold evidence: no manifest may take a file of theirs away."""
+
+REPEATING = "repeating"
+DISTINCT = "distinct"
+OPAQUE = "opaque"
+
+
+def column(
+    name: str,
+    type_: pa.DataType,
+    description: str,
+    *,
+    classification: str = "metadata",
+    unit: str = "",
+    storage: str = REPEATING,
+    nullable: bool = True,
+) -> pa.Field:
+    """A column that explains itself.
+
+    Args:
+        name: Column name, in the store's own words (never a word of an event).
+        type_: Arrow type.
+        description: What the column means, in a sentence.
+        classification: A word of ``schemas.classification``; it decides the lane.
+        unit: Unit of a number or timestamp, empty where there is none.
+        storage: ``REPEATING`` (dictionary encoding pays), ``DISTINCT`` (it does not) or ``OPAQUE`` (sealed
+            bytes: neither dictionary, nor compression, nor statistics in the file's footer).
+        nullable: Whether a row may leave it out.
+    """
+    metadata = {
+        "description": description,
+        "unit": unit,
+        "lane": lane_of(classification).value,
+        "classification": classification,
+        "storage": storage,
+    }
+    return pa.field(name, type_, nullable=nullable, metadata=metadata)
+
+
+def fact(field: pa.Field, key: str) -> str:
+    """One word of a column's metadata (``description``, ``unit``, ``lane``, …), empty where it has none."""
+    return (field.metadata or {}).get(key.encode(), b"").decode()
+
+
+def lane_of_column(field: pa.Field) -> str:
+    """The lane of a column; one that states none is content until its schema says otherwise."""
+    return fact(field, "lane") or Lane.CONTENT.value
+
+
+def holds_identifier(field: pa.Field) -> bool:
+    """Whether a column holds pseudonyms of people, meetings or tenants, so that erasure must reach it."""
+    return fact(field, "classification") in PSEUDONYM_CLASSES
+
+
+def leaves(schema: pa.Schema) -> Iterator[tuple[str, pa.Field]]:
+    """The leaf columns of a schema with their Parquet paths, such as ``subjects.list.element.pseudonym``.
+
+    A leaf without metadata of its own takes that of the column it lies in.
+    """
+    for field in schema:
+        yield from _leaves(field.name, field)
+
+
+def _leaves(path: str, field: pa.Field) -> Iterator[tuple[str, pa.Field]]:
+    if pa.types.is_struct(field.type):
+        for child in field.type:
+            yield from _leaves(f"{path}.{child.name}", _inheriting(child, field))
+    elif pa.types.is_list(field.type) or pa.types.is_large_list(field.type):
+        yield from _leaves(f"{path}.list.element", _inheriting(field.type.value_field, field))
+    else:
+        yield path, field
+
+
+def _inheriting(child: pa.Field, parent: pa.Field) -> pa.Field:
+    return child if child.metadata else child.with_metadata(parent.metadata)
+
+
+def _list_of(type_: pa.DataType | pa.Field) -> pa.DataType:
+    """A list whose inner name is the one that Parquet gives it, so that a schema survives the file."""
+    return pa.list_(pa.field("element", type_) if isinstance(type_, pa.DataType) else type_)
+
+
+def _pseudonym(name: str, description: str, classification: str = "identifier.pseudonymous") -> pa.Field:
+    return column(name, pa.string(), f"{description} (pseudonym)", classification=classification)
+
+
+def _event_id() -> pa.Field:
+    description = "Keyed digest of the event's identity (32 hexadecimal digits)"
+    return column("event_id", pa.string(), description, storage=DISTINCT)
+
+
+def _event_type() -> pa.Field:
+    return column(
+        "event_type", pa.string(), "Event type, as the contract names it", classification="envelope"
+    )
+
+
+def _event_time() -> pa.Field:
+    return column("event_time", TIME, "When the source says that it happened", unit="ms since 1970 UTC")
+
+
+def _source() -> pa.Field:
+    return column("source", pa.string(), "Platform that sent the event (closed set)")
+
+
+def _contract() -> pa.Field:
+    return column("contract", pa.string(), "Contract that took the event apart, as id@version")
+
+
+def _kind() -> pa.Field:
+    return column("kind", pa.string(), "Kind of content (closed set)")
+
+
+def _key_id() -> pa.Field:
+    return column("key_id", BINARY_ID, "Data key that the ciphertext is under", storage=DISTINCT)
+
+
+def telemetry_columns() -> list[pa.Field]:
+    """The columns that every telemetry table begins with; its contract's own columns follow."""
+    return [
+        _event_id(),
+        _event_type(),
+        _event_time(),
+        _pseudonym("tenant", "Customer account", "identifier.tenant"),
+        _pseudonym("meeting", "Meeting", "identifier.meeting"),
+        _pseudonym("participant", "Participant that the row is about, where it is about one"),
+        _source(),
+        _contract(),
+    ]
+
+
+_CONSENT_FLAG = pa.struct(
+    [
+        pa.field("record_ids", _list_of(pa.string())),
+        pa.field("purposes", _list_of(pa.string())),
+        pa.field("refuses", pa.bool_()),
+    ]
+)
+
+_SUBJECT = pa.struct(
+    [
+        column("type", pa.string(), "Identifier type, such as zoom.user_id"),
+        _pseudonym("pseudonym", "The person under that identifier, under the join key"),
+    ]
+)
+
+_JOINS = (
+    _pseudonym("tenant_join", "Customer account, under the join key", "identifier.tenant"),
+    _pseudonym("meeting_join", "Meeting, under the join key", "identifier.meeting"),
+)
+
+_ITEMS = pa.schema(
+    [
+        column("item_id", pa.string(), "Id of the item (32 hexadecimal digits)", storage=DISTINCT),
+        _event_id(),
+        _source(),
+        _event_type(),
+        _kind(),
+        *_JOINS,
+        _pseudonym("sender_join", "Who sent or spoke it, under the join key"),
+        _event_time(),
+        column("recorded_start", TIME, "Start of what was recorded", unit="ms since 1970 UTC"),
+        column("recorded_end", TIME, "End of what was recorded", unit="ms since 1970 UTC"),
+        column("region", pa.string(), "Region that the event claims for itself (closed set)"),
+        _key_id(),
+        column("position_in_blob", pa.int32(), "Place of the item in its blob, from 0", storage=DISTINCT),
+        column("size_class", pa.int32(), "Size of the item, rounded up to a power of two", unit="bytes"),
+        _contract(),
+        column(
+            "consent_flag",
+            _CONSENT_FLAG,
+            "What the event claims about consent: it can point at records and refuse, never grant",
+        ),
+    ]
+)
+
+_BLOBS = pa.schema(
+    [
+        _key_id(),
+        column("scheme", pa.string(), "Format of the ciphertext (closed set)"),
+        _kind(),
+        _pseudonym("tenant", "Customer account, under the join key", "identifier.tenant"),
+        _pseudonym("meeting", "Meeting, under the join key", "identifier.meeting"),
+        _contract(),
+        column("item_ids", _list_of(BINARY_ID), "Ids of the items inside, in order", storage=DISTINCT),
+        column(
+            "ciphertext",
+            pa.binary(),
+            "The items, compressed and sealed together",
+            classification="content.unclassified",
+            storage=OPAQUE,
+        ),
+    ]
+)
+
+_KEYS = pa.schema(
+    [
+        _key_id(),
+        column("covers", pa.string(), "What the key is for (closed set)"),
+        column("wrapping_key_id", BINARY_ID, "Key that this one is wrapped under"),
+        column("wrapped_key", pa.binary(), "The wrapped key", classification="secret", storage=OPAQUE),
+        column("created", pa.date32(), "Day on which the key was made"),
+    ]
+)
+
+_REJECTED = pa.schema(
+    [
+        column("reject_id", pa.string(), "Id of the reject (32 hexadecimal digits)", storage=DISTINCT),
+        _source(),
+        column("reason", pa.string(), "Why the record was not taken (closed set of codes)"),
+        column("file_index", pa.int32(), "Number of the input file in the run's list, from 0"),
+        column("offset", pa.int64(), "Where the record begins in it", unit="bytes", storage=DISTINCT),
+        column("piece", pa.int32(), "Number of this piece of the record, from 0"),
+        column("pieces", pa.int32(), "Number of pieces that the record was sealed in"),
+        _key_id(),
+        column("received", pa.date32(), "Day on which the run read it; its time to live begins here"),
+        column("size_class", pa.int32(), "Size of the piece, rounded up to a power of two", unit="bytes"),
+    ]
+)
+
+_ROSTER = pa.schema(
+    [
+        *_JOINS,
+        column("event", pa.string(), "start, end, join or leave"),
+        column("subjects", _list_of(_SUBJECT), "The person, under each identifier that the event gives"),
+        _pseudonym("join_pseudonym", "This one visit of the meeting; identifies nobody"),
+        column("channel", pa.string(), "How the person took part (closed set)"),
+        column("role", pa.string(), "Role in the meeting (closed set)"),
+        column("region", pa.string(), "Region that the event claims for the person (closed set)"),
+        column("view_only", pa.bool_(), "Whether the person could only watch"),
+        column("is_host", pa.bool_(), "Whether the person is the meeting's host"),
+        _event_time(),
+        _event_id(),
+        _source(),
+    ]
+)
+
+_LEDGER = pa.schema(
+    [
+        _source(),
+        _event_type(),
+        column("outcome", pa.string(), "What became of the records (closed set)"),
+        column("reason", pa.string(), "Reason code, where an outcome has one"),
+        column("records", pa.int64(), "Records with this outcome", unit="records"),
+        column("items", pa.int64(), "Items cut out of them", unit="items"),
+    ]
+)
+
+_DIGESTS = pa.schema(
+    [
+        column("id_digest", BINARY_ID, "Keyed digest of the event's identity", storage=DISTINCT),
+        column("body_digest", BINARY_ID, "Keyed digest of the whole record", storage=DISTINCT),
+        column("seen", pa.date32(), "Day on which a run first took it"),
+        column("position", pa.int64(), "File number and offset in that run, packed", storage=DISTINCT),
+    ]
+)
+
+_FILTERS = pa.schema(
+    [
+        column("path", pa.string(), "File that the filter is of", storage=DISTINCT),
+        column("filter", pa.binary(), "Bloom filter of the pseudonyms in it", storage=OPAQUE),
+    ]
+)
+
+FIXED_TABLES: Mapping[str, pa.Schema] = MappingProxyType(
+    {
+        QUARANTINE_ITEMS: _ITEMS,
+        QUARANTINE_BLOBS: _BLOBS,
+        QUARANTINE_KEYS: _KEYS,
+        QUARANTINE_REJECTED: _REJECTED,
+        ROSTER: _ROSTER,
+        LEDGER: _LEDGER,
+        DIGESTS: _DIGESTS,
+        FILTERS: _FILTERS,
+    }
+)
+"""Schema of each table whose shape does not come from a contract, by table name."""
+
+PREVIEW_COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        QUARANTINE_ITEMS: ("item_id", "kind", "size_class"),
+        QUARANTINE_REJECTED: ("reject_id", "reason", "size_class"),
+        LEDGER: ("source", "event_type", "outcome", "reason", "records", "items"),
+    }
+)
+"""What may be shown of tables outside telemetry; of a table that is not named here, no row is shown."""
