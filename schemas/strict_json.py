@@ -31,17 +31,31 @@ _STRING = (
 )
 _NUMBER = rb"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][+-]?[0-9]++)?+"
 _SCALAR = rb"(?:" + _STRING + rb"|" + _NUMBER + rb"|true|false|null)"
-_VALUE = rb"(?P<value>" + _SCALAR + rb"|[{\[])" + _SPACES
-_KEY = rb"(?P<key>" + _STRING + rb")" + _SPACES
+_NO_KEY = rb"()"
+_KEY = rb'"(' + _STRING[1:-1] + rb')"' + _SPACES
 _COLON = rb":" + _SPACES
-_SCALAR_ITEMS = rb"(?:" + _SPACES + _SCALAR + _SPACES + rb",)*+" + _SPACES
+_COMMA = rb"(,)"
+_NO_COMMA = rb"((?!),)"
+_SCALAR_ITEMS = rb"(?:" + _SPACES + _SCALAR + _SPACES + rb",)*+"
+_OPENER = rb"([{\[])" + _SPACES
 
-_ITEM: Final = re.compile(_SPACES + _VALUE)
-_MEMBER: Final = re.compile(_SPACES + _KEY + _COLON + _VALUE)
+# One match reads an item or member with the comma behind it, or up to the inside of the container that it is.
+# The groups of each pattern, in order; a match's `lastindex` is one of the last three.
+_KEY_AT, _SCALAR_AT, _COMMA_AT, _OPENER_AT = 1, 2, 3, 4
+
+
+def _pattern(before: bytes, comma: bytes = _COMMA) -> re.Pattern[bytes]:
+    scalar = rb"(" + _SCALAR + rb")" + _SPACES + comma + rb"?+"
+    return re.compile(before + rb"(?:" + scalar + rb"|" + _OPENER + rb")")
+
+
+_RECORD: Final = _pattern(_SPACES + _NO_KEY, _NO_COMMA)
+_ITEM: Final = _pattern(_SPACES + _NO_KEY)
+_MEMBER: Final = _pattern(_SPACES + _KEY + _COLON)
 # Items that nobody keeps need no step of their own: whole runs of scalars are read at once.
-_UNKEPT_ITEM: Final = re.compile(_SCALAR_ITEMS + _VALUE)
+_UNKEPT_ITEM: Final = _pattern(_SCALAR_ITEMS + _SPACES + _NO_KEY)
 # What could be read of an item or member that does not match.
-_ITEMS_BEFORE: Final = re.compile(_SCALAR_ITEMS)
+_ITEMS_BEFORE: Final = re.compile(_SCALAR_ITEMS + _SPACES)
 _KEY_BEFORE: Final = re.compile(_SPACES + rb"(?:" + _KEY + rb"(?:" + _COLON + rb")?+)?+")
 _SPACE: Final = re.compile(_SPACES)
 
@@ -108,14 +122,18 @@ class Value:
     items: list[Value] | None = field(default=None, repr=False)
 
 
-@dataclass(slots=True)
 class _Open:
-    """A container whose end has not been read; the record itself is one that ends with the data."""
+    """A container whose end has not been read yet; the record itself is one that ends with the data."""
 
-    value: Value
-    pattern: re.Pattern[bytes]
-    closer: bytes
-    keys: set[bytes] | None = None
+    __slots__ = ("closer", "items", "keys", "match", "members", "value")
+
+    def __init__(self, value: Value, pattern: re.Pattern[bytes], closer: bytes, *, has_keys: bool) -> None:
+        self.value = value
+        self.match = pattern.match
+        self.closer = closer
+        self.keys: set[bytes] | None = set() if has_keys else None
+        self.members = value.members
+        self.items = value.items
 
 
 def parse_strict(data: bytes, *, max_depth: int = 32, keep_below: int | None = None) -> Value:
@@ -125,15 +143,15 @@ def parse_strict(data: bytes, *, max_depth: int = 32, keep_below: int | None = N
         data: The record.
         max_depth: Deepest nesting of objects and arrays that is taken; the outermost one has depth 1.
         keep_below: Containers keep their members and items only at depths below this; the rest is checked
-            just the same. None keeps everything: about 80 bytes of memory for each value.
+            just the same. None keeps everything, at about 150 bytes of memory a value.
 
     Raises:
         RecordFault: The record is not valid UTF-8, not one JSON value, too deep, or names a key twice.
     """
     _require_utf8(data)
-    record = _Open(Value("array", 0, len(data), items=[]), _ITEM, b"")
-    _scan(data, record, max_depth, max_depth + 1 if keep_below is None else keep_below)
-    return (record.value.items or [])[0]
+    found: list[Value] = []
+    _scan(data, found, max_depth, max_depth + 1 if keep_below is None else keep_below)
+    return found[0]
 
 
 def check_containers(data: bytes, *, max_depth: int = 32) -> None:
@@ -147,7 +165,7 @@ def check_containers(data: bytes, *, max_depth: int = 32) -> None:
         RecordFault: As for `parse_strict`.
     """
     _require_utf8(data)
-    _scan(data, _Open(Value("array", 0, len(data)), _ITEM, b""), max_depth, 0)
+    _scan(data, [], max_depth, 0)
 
 
 def count_keys(value: Value) -> int:
@@ -187,59 +205,69 @@ def _require_utf8(data: bytes) -> None:
         raise RecordFault("INVALID_UTF8", end)
 
 
-def _scan(data: bytes, inner: _Open, max_depth: int, keep_below: int) -> None:
+def _scan(data: bytes, record: list[Value], max_depth: int, keep_below: int) -> None:
+    """Read all of the data, and append the one value in it to `record`."""
+    inner = _Open(Value("array", 0, len(data), items=record), _RECORD, b"", has_keys=False)
     outer: list[_Open] = []
+    has_escapes = b"\\" in data
     position = 0
     while True:
-        found = inner.pattern.match(data, position)
+        found = inner.match(data, position)
         if found is None:
             raise _unreadable(data, position, inner)
-        start, end = found.span("value")
-        position = found.end()
+        last = found.lastindex
+        start, end = found.span(_OPENER_AT if last == _OPENER_AT else _SCALAR_AT)
         value = Value(_KINDS[data[start]], start, end)
-        if inner.keys is not None:
-            _add_member(data, found, value, inner)
-        elif inner.value.items is not None:
-            inner.value.items.append(value)
-        if value.kind == "object" or value.kind == "array":
+        if (keys := inner.keys) is not None:
+            key = _unescaped(found[_KEY_AT]) if has_escapes else found[_KEY_AT]
+            if key in keys:
+                raise RecordFault("DUPLICATE_KEY", found.start(_KEY_AT) - 1)
+            keys.add(key)
+            if inner.members is not None:
+                inner.members.append((key, value))
+        elif inner.items is not None:
+            inner.items.append(value)
+        position = found.end()
+        if last == _COMMA_AT:
+            continue
+        if last == _OPENER_AT:
             if len(outer) == max_depth:
                 raise RecordFault("TOO_DEEP", start)
             outer.append(inner)
             inner = _opened(value, len(outer) < keep_below)
             if data[position : position + 1] != inner.closer:
                 continue
-        while (byte := data[position : position + 1]) != b"," or not outer:
-            if byte != inner.closer:
-                raise RecordFault("NOT_JSON", position)
-            if not outer:
-                return
-            inner.value.end = position + 1
-            position = _after_spaces(data, position + 1)
-            inner = outer.pop()
-        position += 1
+        closed = _close(data, position, inner, outer)
+        if closed is None:
+            return
+        position, inner = closed
 
 
 def _opened(value: Value, kept: bool) -> _Open:
     if value.kind == "object":
         value.members = [] if kept else None
-        return _Open(value, _MEMBER, b"}", set())
+        return _Open(value, _MEMBER, b"}", has_keys=True)
     value.items = [] if kept else None
-    return _Open(value, _ITEM if kept else _UNKEPT_ITEM, b"]")
+    return _Open(value, _ITEM if kept else _UNKEPT_ITEM, b"]", has_keys=False)
 
 
-def _add_member(data: bytes, found: re.Match[bytes], value: Value, inner: _Open) -> None:
-    keys, members = inner.keys, inner.value.members
-    key = _key(found)
-    if keys is None or key in keys:
-        raise RecordFault("DUPLICATE_KEY", found.start("key"))
-    keys.add(key)
-    if members is not None:
-        members.append((key, value))
+def _close(data: bytes, position: int, inner: _Open, outer: list[_Open]) -> tuple[int, _Open] | None:
+    """Close all containers that end here; where to read on and in which, or None at the end of the record."""
+    while True:
+        byte = data[position : position + 1]
+        if byte == b"," and outer:
+            return position + 1, inner
+        if byte != inner.closer:
+            raise RecordFault("NOT_JSON", position)
+        if not outer:
+            return None
+        inner.value.end = position + 1
+        inner = outer.pop()
+        position = _after_spaces(data, position + 1)
 
 
-def _key(found: re.Match[bytes]) -> bytes:
-    quoted = found["key"]
-    return unescape(quoted).encode() if b"\\" in quoted else quoted[1:-1]
+def _unescaped(key: bytes) -> bytes:
+    return unescape(b'"%b"' % key).encode() if b"\\" in key else key
 
 
 def _after_spaces(data: bytes, position: int) -> int:
@@ -252,6 +280,6 @@ def _unreadable(data: bytes, position: int, inner: _Open) -> RecordFault:
     before = (_ITEMS_BEFORE if inner.keys is None else _KEY_BEFORE).match(data, position)
     if before is None:
         return RecordFault("NOT_JSON", position)
-    if inner.keys is not None and before["key"] is not None and _key(before) in inner.keys:
-        return RecordFault("DUPLICATE_KEY", before.start("key"))
+    if inner.keys is not None and before[_KEY_AT] is not None and _unescaped(before[_KEY_AT]) in inner.keys:
+        return RecordFault("DUPLICATE_KEY", before.start(_KEY_AT) - 1)
     return RecordFault("NOT_JSON", before.end())
