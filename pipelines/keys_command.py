@@ -13,19 +13,11 @@ from typing import Any
 
 import click
 
-from schemas.errors import CofferdamError, ConfigurationError
+from schemas.errors import CofferdamError, ConfigurationError, InfrastructureFault
 from transforms.key_files import DESCRIPTION_FILE, INGEST, RELEASE, describe_keys
 from transforms.keys import create_key_directory
 
 _PATH = click.Path(path_type=Path)
-
-
-class _ReportedError(click.ClickException):
-    """An error of ours as click reports it: the message alone, and the error's own exit code."""
-
-    def __init__(self, error: CofferdamError) -> None:
-        super().__init__(str(error))
-        self.exit_code = error.exit_code
 
 
 @contextmanager
@@ -33,7 +25,8 @@ def _reported() -> Iterator[None]:
     try:
         yield
     except CofferdamError as error:
-        raise _ReportedError(error) from None
+        click.echo(f"Error: {error}", err=True)
+        raise click.exceptions.Exit(error.exit_code) from None
 
 
 @click.group(name="keys")
@@ -92,11 +85,21 @@ def _sides(directory: Path) -> list[tuple[Path, str]]:
     inside = [(directory / side, side) for side in (INGEST, RELEASE) if (directory / side).is_dir()]
     if inside:
         return inside
-    if directory.name in (INGEST, RELEASE):
-        return [(directory, directory.name)]
+    if (directory / DESCRIPTION_FILE).exists():
+        return [(directory, _side_of(directory))]
     raise ConfigurationError(
         "KEYS_NONE", f"{directory} holds neither {INGEST} nor {RELEASE}; `cofferdam keys init` makes both"
     )
+
+
+def _side_of(path: Path) -> str:
+    try:
+        describe_keys(path, INGEST)
+    except InfrastructureFault as error:
+        if error.code == "KEYS_WRONG_SIDE":
+            return RELEASE
+        raise
+    return INGEST
 
 
 def _shown_side(path: Path, side: str) -> dict[str, Any]:

@@ -212,7 +212,7 @@ def read_side(path: Path, side: str) -> StoredSide:
             (``KEYS_WRONG_SIDE``) or of an unknown format (``KEYS_FORMAT``). The message names the file and
             the remedy.
     """
-    with _opened(path, None, os.O_DIRECTORY) as folder:
+    with _opened(path, None) as folder:
         descriptions = _read_descriptions(folder, path, side)
         keys = tuple(StoredKey(entry, _read_key(folder, path, entry)) for entry in descriptions)
     return StoredSide(path.absolute(), keys)
@@ -220,28 +220,27 @@ def read_side(path: Path, side: str) -> StoredSide:
 
 def describe_keys(path: Path, side: str) -> tuple[KeyDescription, ...]:
     """What ``keys.json`` of one side says, with the checks of ``read_side``; reads no key material."""
-    with _opened(path, None, os.O_DIRECTORY) as folder:
+    with _opened(path, None) as folder:
         return _read_descriptions(folder, path, side)
 
 
 @contextmanager
-def _opened(path: Path, folder: int | None, flags: int = 0) -> Iterator[int]:
+def _opened(path: Path, folder: int | None) -> Iterator[int]:
     """A checked descriptor; files are opened relative to the checked folder, so neither can be swapped."""
-    name = str(path) if folder is None else path.name
+    name, kind = (str(path), os.O_DIRECTORY) if folder is None else (path.name, 0)
     try:
-        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | flags, dir_fd=folder)
+        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | kind, dir_fd=folder)
     except OSError:
         raise _unopened(path) from None
     try:
-        _check_status(path, os.fstat(descriptor))
+        _check_status(path, os.fstat(descriptor), is_folder=folder is None)
         yield descriptor
     finally:
         os.close(descriptor)
 
 
-def _check_status(path: Path, status: os.stat_result) -> None:
-    is_folder = stat.S_ISDIR(status.st_mode)
-    if not is_folder and not stat.S_ISREG(status.st_mode):
+def _check_status(path: Path, status: os.stat_result, *, is_folder: bool) -> None:
+    if not (stat.S_ISDIR if is_folder else stat.S_ISREG)(status.st_mode):
         raise _corrupt(path)
     if stat.S_IMODE(status.st_mode) & 0o077 or status.st_uid not in (0, os.geteuid()):
         raise InfrastructureFault(
