@@ -177,7 +177,8 @@ def canonical_value(value: str | int | None, identifier_type: str) -> str:
     if not isinstance(value, str):
         raise TypeError("an identifier is text or a whole number")
     if identifier_type == EMAIL_TYPE:
-        value = unicodedata.normalize("NFC", value.strip()).casefold()
+        # Decomposed first: case folding reorders marks otherwise (Unicode 3.13, canonical caseless matching).
+        value = unicodedata.normalize("NFD", value.strip()).casefold()
     return value if value.isascii() else unicodedata.normalize("NFC", value)
 
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from transforms import sealing
-from transforms.chunked_encryption import SealBroken, sealed_length
+from transforms.chunked_encryption import SealBroken, seal_message, sealed_length
 from transforms.key_files import destroy_key
 from transforms.keys import IngestKeys, ReleaseKeys, create_key_directory, load_ingest_keys, load_release_keys
 from transforms.opening import OpenedItem, VaultOpener, join_rejected, rewrap_keys
@@ -87,7 +87,9 @@ def test_what_ingest_seals_release_opens(sealer: BundleSealer, release: ReleaseK
 def test_any_group_comes_back(
     ingest: IngestKeys, release: ReleaseKeys, names: list[str], items: list[tuple[bytes, bytes]]
 ) -> None:
-    batch = BundleSealer(ingest, created=DAY).seal_groups([SealGroup(*names[:3], "chat", names[3], items)])
+    tenant, meeting, sender, contract = names
+    whole = SealGroup(tenant, meeting, sender, "chat", contract, items)
+    batch = BundleSealer(ingest, created=DAY).seal_groups([whole])
     opened = VaultOpener(release, batch.keys).open_blob(batch.blobs[0])
     assert opened == [OpenedItem(*item) for item in items]
 
@@ -205,11 +207,10 @@ def test_the_buffers_of_fresh_keys_are_overwritten(
     sealer: BundleSealer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     used: list[memoryview] = []
-    seal = sealing.seal_message
 
     def watched(key: memoryview, plaintext: bytes, *, context: bytes) -> bytes:
         used.append(key)
-        return seal(key, plaintext, context=context)
+        return seal_message(key, plaintext, context=context)
 
     monkeypatch.setattr(sealing, "seal_message", watched)
     sealer.seal_groups([group(0), group(1)])
