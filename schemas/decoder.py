@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
 import msgspec
@@ -426,6 +426,23 @@ def _merge_alias(slot: _Slot, column: Iterable[Any], level: Level) -> None:
         if cells[row] is not None:
             raise _Odd
         cells[row] = cell
+
+
+def concatenate(first: Level, second: Level) -> Level:
+    """The rows of two levels of one shape, one after the other."""
+    if not second.size and not second.unknown:
+        return first
+    shift = first.size
+    cells = {path: [*column, *second.cells[path]] for path, column in first.cells.items()}
+    arrays = {}
+    for path, below in first.arrays.items():
+        other = second.arrays[path]
+        moved = Level(
+            other.size, other.cells, other.arrays, [row + shift for row in other.parent_rows], other.unknown
+        )
+        arrays[path] = concatenate(below, moved)
+    unknown = [*first.unknown, *(replace(value, row=value.row + shift) for value in second.unknown)]
+    return Level(shift + second.size, cells, arrays, [*first.parent_rows, *second.parent_rows], unknown)
 
 
 def require_utf8(data: bytes) -> None:

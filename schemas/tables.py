@@ -215,8 +215,8 @@ _ITEMS = pa.schema(
         column("recorded_end", TIME, "End of what was recorded", unit="ms since 1970 UTC"),
         column("region", pa.string(), "Region that the event claims for itself (closed set)"),
         _key_id(),
-        column("position_in_blob", pa.int32(), "Place of the item in its blob, from 0", storage=DISTINCT),
-        column("size_class", pa.int32(), "Size of the item, rounded up to a power of two", unit="bytes"),
+        column("blob_part", pa.int32(), "Blob of the data key that holds the item, from 0"),
+        column("size_class", pa.int32(), "Size of the item, padded", unit="bytes"),
         _contract(),
         column(
             "consent_flag",
@@ -229,16 +229,19 @@ _ITEMS = pa.schema(
 _BLOBS = pa.schema(
     [
         _key_id(),
+        column("part", pa.int32(), "Place among the blobs of the data key, from 0"),
         column("scheme", pa.string(), "Format of the ciphertext (closed set)"),
-        _kind(),
         _pseudonym("tenant", "Customer account, under the join key", "identifier.tenant"),
         _pseudonym("meeting", "Meeting, under the join key", "identifier.meeting"),
+        _pseudonym("sender", "Who sent or spoke the items, under the join key"),
+        _kind(),
         _contract(),
-        column("item_ids", _list_of(BINARY_ID), "Ids of the items inside, in order", storage=DISTINCT),
+        column("item_ids", pa.binary(), "Ids of the items in order, 16 bytes each", storage=DISTINCT),
+        column("size_class", pa.int32(), "Length of what was sealed, padding included", unit="bytes"),
         column(
             "ciphertext",
             pa.binary(),
-            "The items, compressed and sealed together",
+            "The items, compressed, padded and sealed together",
             classification="content.unclassified",
             storage=OPAQUE,
         ),
@@ -248,9 +251,10 @@ _BLOBS = pa.schema(
 _KEYS = pa.schema(
     [
         _key_id(),
-        column("covers", pa.string(), "What the key is for (closed set)"),
-        column("wrapping_key_id", BINARY_ID, "Key that this one is wrapped under"),
-        column("wrapped_key", pa.binary(), "The wrapped key", classification="secret", storage=OPAQUE),
+        column("covers", pa.string(), "bundle (wrapped to the vault) or data (wrapped under a bundle key)"),
+        column("holds", pa.string(), "items or rejected: what is sealed under it"),
+        column("wrapping_key_id", BINARY_ID, "Vault key or bundle key that it is wrapped under"),
+        column("wrapped", pa.binary(), "The wrapped key", classification="secret", storage=OPAQUE),
         column("created", pa.date32(), "Day on which the key was made"),
     ]
 )
@@ -263,10 +267,12 @@ _REJECTED = pa.schema(
         column("file_index", pa.int32(), "Number of the input file in the run's list, from 0"),
         column("offset", pa.int64(), "Where the record begins in it", unit="bytes", storage=DISTINCT),
         column("piece", pa.int32(), "Number of this piece of the record, from 0"),
-        column("pieces", pa.int32(), "Number of pieces that the record was sealed in"),
+        column("last", pa.bool_(), "Whether this is the last piece of the record"),
+        column("stored", pa.bool_(), "Whether the bytes are stored ones that could not be decompressed"),
         _key_id(),
+        column("blob_part", pa.int32(), "Blob of the data key that holds the piece, from 0"),
         column("received", pa.date32(), "Day on which the run read it; its time to live begins here"),
-        column("size_class", pa.int32(), "Size of the piece, rounded up to a power of two", unit="bytes"),
+        column("size_class", pa.int32(), "Size of the piece, padded", unit="bytes"),
     ]
 )
 

@@ -13,12 +13,16 @@ from dataclasses import dataclass, field
 import msgspec
 
 from schemas.contract import ContractSet, EventShape
+from schemas.decoder import MAX_DEPTH
+from schemas.strict_json import RecordFault, parse_strict
 
 _LEADING_EVENT = re.compile(rb'\{"event":"([a-z_.]{1,80})","event_ts"')
 _LEADING_CLOUD_EVENT = re.compile(
     rb'\{"specversion":"1\.0","id":"[^"\\]{1,200}","source":"[^"\\]{1,200}","type":"([a-z0-9_.-]{1,120})"'
 )
 AUTO = "auto"
+UNKNOWN_TYPE = "UNKNOWN_TYPE"
+NOT_AN_EVENT = "NOT_AN_EVENT"
 
 
 class _Marks(msgspec.Struct, gc=False):
@@ -85,6 +89,14 @@ class Router:
                 shapes[number] = shape
         routes.groups = [(shapes[number], indexes) for number, indexes in by_id.items()]
         return routes
+
+    def why_unknown(self, record: bytes) -> str:
+        """Reason code of a record that no contract claims: not strict JSON, no event, or an unknown type."""
+        try:
+            value = parse_strict(record, max_depth=MAX_DEPTH)
+        except RecordFault as fault:
+            return fault.code
+        return UNKNOWN_TYPE if value.kind == "object" else NOT_AN_EVENT
 
     def _by_marks(self, record: bytes) -> EventShape | None:
         """The shape named by the source's own type key; None where nothing claims the record."""

@@ -1,0 +1,95 @@
+"""Telemetry tables of a contract: their names, columns and Arrow schemas, made from the contract alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from schemas.classification import Protection
+from schemas.contract import ITEMS, ContractSet, EventShape, Field
+from schemas.tables import TELEMETRY, column, telemetry_columns
+
+TIMESTAMP = pa.timestamp("ms", tz="UTC")
+CHILD_POSITION = "position"
+
+
+@dataclass(frozen=True)
+class TelemetryTable:
+    """One telemetry table.
+
+    Attributes:
+        name: Table name in the store (`telemetry/...`).
+        array: Path of the array whose elements are the rows; empty for a row an event.
+        columns: The contract's columns in order.
+        schema: The whole schema, standard columns first.
+    """
+
+    name: str
+    array: tuple[str, ...]
+    columns: tuple[Field, ...]
+    schema: pa.Schema
+
+
+def telemetry_tables(shape: EventShape) -> list[TelemetryTable]:
+    """The tables of a shape: a row an event, and one table for each array that has columns."""
+    by_array: dict[tuple[str, ...], list[Field]] = {(): []}
+    for entry in shape.fields:
+        if entry.column is not None:
+            by_array.setdefault(array_of(entry.path), []).append(entry)
+    return [_table(shape, array, columns) for array, columns in by_array.items()]
+
+
+def all_telemetry_tables(contracts: ContractSet) -> dict[str, TelemetryTable]:
+    """Every telemetry table of a run by its name in the store."""
+    return {table.name: table for shape in contracts.shapes for table in telemetry_tables(shape)}
+
+
+def array_of(path: tuple[str, ...]) -> tuple[str, ...]:
+    """Path of the innermost array around a field, empty outside arrays."""
+    if ITEMS not in path:
+        return ()
+    return path[: len(path) - 1 - path[::-1].index(ITEMS)]
+
+
+def arrow_type(entry: Field) -> pa.DataType:
+    """Arrow type of a field's telemetry column."""
+    scalar = _scalar_type(entry)
+    return pa.list_(pa.field("element", scalar)) if entry.is_list else scalar
+
+
+def _scalar_type(entry: Field) -> pa.DataType:
+    if entry.protection is not Protection.KEEP:
+        return pa.string()
+    if entry.logical_type == "timestamp":
+        return TIMESTAMP
+    if entry.text_form is not None:
+        return pa.float64()
+    kept = {"integer": pa.int64(), "number": pa.float64(), "boolean": pa.bool_()}
+    return kept.get(entry.logical_type, pa.string())
+
+
+def _table(shape: EventShape, array: tuple[str, ...], columns: list[Field]) -> TelemetryTable:
+    name = f"{TELEMETRY}/{shape.table}"
+    standard = telemetry_columns()
+    if array:
+        words = [step for step in array[len(_common(array, shape.prefix)) :] if step != ITEMS]
+        name += "__" + "_".join(words).lower().replace("-", "_").replace(" ", "_")
+        standard.append(
+            column(CHILD_POSITION, pa.int32(), "Place of the element in its event, from 0", nullable=False)
+        )
+    own = [
+        column(
+            entry.column or "",
+            arrow_type(entry),
+            entry.description or f"Field {entry.dotted} of the event",
+            classification=entry.classification,
+            unit=("ms since 1970 UTC" if entry.logical_type == "timestamp" else entry.unit) or "",
+        )
+        for entry in columns
+    ]
+    return TelemetryTable(name, array, tuple(columns), pa.schema([*standard, *own]))
+
+
+def _common(path: tuple[str, ...], prefix: tuple[str, ...]) -> tuple[str, ...]:
+    return prefix if path[: len(prefix)] == prefix else ()

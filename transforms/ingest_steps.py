@@ -1,0 +1,256 @@
+"""The steps of ingest as Beam sees them: read and digest, find duplicates, separate and seal, commit.
+
+Elements between steps are read tasks, tables of digests and records of finished files; events never are. The
+work itself is in plain functions and classes of the modules imported here.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.utils.windowed_value import WindowedValue
+
+import transforms.arrow_coder  # noqa: F401 - registers the coder of tables
+from schemas.contract import ContractSet
+from schemas.tables import DIGESTS, FIXED_TABLES
+from schemas.telemetry import all_telemetry_tables
+from transforms.bundle_writer import BundleWriter
+from transforms.commit_run import RunSettings, commit_run
+from transforms.duplicates import (
+    VerdictIndex,
+    digest_rows,
+    digest_table,
+    earlier_digests,
+    find_duplicates,
+    shards_of,
+)
+from transforms.keys import IngestKeys
+from transforms.parquet_files import TableWriter
+from transforms.progress import PROGRESS
+from transforms.pseudonym_spaces import PseudonymSpaces
+from transforms.record_digests import RecordDigester
+from transforms.run_counts import RunCounts
+from transforms.separate import Separator
+from transforms.sources import ReadTask, list_inputs, plan_reads, read_blocks
+from transforms.splitting import Block
+from transforms.store import Store
+from transforms.store_files import open_files
+from transforms.take_blocks import FAULT_FILES, BlockTaker, fault_identities, fault_positions
+
+VERDICTS, FILES, COUNTS, READ = "verdicts", "files", "counts", "read"
+_END = GlobalWindow().max_timestamp()
+
+
+def blocks_of(task: ReadTask, settings: RunSettings) -> Iterator[Block]:
+    """The blocks of one read task, within the run's caps."""
+    return read_blocks(task, record_cap=settings.record_cap, limits=settings.limits)
+
+
+@dataclass
+class PlanReads(beam.PTransform[Any, Any]):
+    """Patterns to read tasks, spread over the workers."""
+
+    split_bytes: int
+
+    def expand(self, patterns: Any) -> Any:
+        """Patterns -> ReadTask."""
+        return (
+            patterns
+            | "ListFiles" >> beam.FlatMap(_plan, self.split_bytes).with_output_types(ReadTask)
+            | "Spread" >> beam.Reshuffle()
+        )
+
+
+def _plan(patterns: Sequence[str], split_bytes: int) -> list[ReadTask]:
+    return plan_reads(list_inputs(patterns), split_bytes=split_bytes)
+
+
+@dataclass
+class DigestRecords(beam.PTransform[Any, Any]):
+    """Read tasks to digests by shard, and the sum of what was read."""
+
+    settings: RunSettings
+    keys: IngestKeys = field(repr=False)
+
+    def expand(self, tasks: Any) -> Any:
+        """ReadTask -> (shard, table[digests]); `read`: RunCounts."""
+        step = beam.ParDo(_DigestTask(self.settings, self.keys))
+        return tasks | "Digest" >> step.with_outputs(READ, main=DIGESTS)
+
+
+class _DigestTask(beam.DoFn):
+    def __init__(self, settings: RunSettings, keys: IngestKeys) -> None:
+        self._settings = settings
+        self._keys = keys
+
+    def process(self, task: ReadTask) -> Iterator[Any]:
+        digester = RecordDigester(self._keys.digest_key)
+        counts = RunCounts()
+        tables: list[pa.Table] = []
+        for block in blocks_of(task, self._settings):
+            tables.extend(digest_block(block, digester, counts))
+            PROGRESS.add_digested(len(block.records))
+        if tables:
+            yield from shards_of(pa.concat_tables(tables))
+        yield beam.pvalue.TaggedOutput(READ, counts)
+
+
+def digest_block(block: Block, digester: RecordDigester, counts: RunCounts) -> list[pa.Table]:
+    """Digests of a block's records and of what is no record, both added to the sum of what was read."""
+    tables = []
+    if block.records:
+        counts.read += digester.position_sum(block.file, block.offsets)
+        counts.bytes_read += sum(map(len, block.records))
+        tables.append(digest_table(digester.identities(block.records), block.file, block.offsets))
+    if block.faults:
+        positions = fault_positions(block.faults)
+        counts.read += digester.position_sum(block.file + FAULT_FILES, positions)
+        counts.bytes_read += sum(len(fault.raw) for fault in block.faults)
+        identities = fault_identities(block.faults, digester)
+        tables.append(digest_table(identities, block.file + FAULT_FILES, positions))
+    return tables
+
+
+@dataclass
+class FindDuplicates(beam.PTransform[Any, Any]):
+    """Digests of this run and of earlier ones to verdicts, and the digests that are new."""
+
+    settings: RunSettings
+
+    def expand(self, digests: Any) -> Any:
+        """(shard, table[digests]) -> table[verdicts]; `files`: FileRecord; `counts`: RunCounts."""
+        earlier = (
+            digests.pipeline
+            | "EarlierRuns" >> beam.Create([self.settings.store], reshuffle=False)
+            | "EarlierDigests" >> beam.FlatMap(_earlier, self.settings.digest_since)
+        )
+        return (
+            (digests, earlier)
+            | "AllDigests" >> beam.Flatten()
+            | "ByShard" >> beam.GroupByKey()
+            | "Judge" >> beam.ParDo(_JudgeShard(self.settings)).with_outputs(FILES, COUNTS, main=VERDICTS)
+        )
+
+
+def _earlier(store: str, since: date | None) -> Iterator[tuple[int, pa.Table]]:
+    opened = Store.open(store)
+    if DIGESTS not in opened.tables():
+        return
+    where = None if since is None else pa.compute.field("seen") >= pa.scalar(since, pa.date32())
+    columns = ["id_digest", "body_digest"]
+    for batch in opened.scan(DIGESTS, columns, where):
+        if batch.num_rows:
+            yield from shards_of(earlier_digests(pa.Table.from_batches([batch])))
+
+
+class _JudgeShard(beam.DoFn):
+    def __init__(self, settings: RunSettings) -> None:
+        self._settings = settings
+
+    def process(self, shard: tuple[int, Iterable[pa.Table]]) -> Iterator[Any]:
+        found = find_duplicates(shard[1])
+        if found.verdicts.num_rows:
+            yield found.verdicts
+        rows = digest_rows(found.fresh, pa.scalar(self._settings.received, pa.date32()))
+        counts = RunCounts()
+        counts.rows[DIGESTS] += rows.num_rows
+        with TableWriter(
+            open_files(self._settings.store), self._settings.run_id, DIGESTS, FIXED_TABLES[DIGESTS]
+        ) as writer:
+            if rows.num_rows:
+                writer.append(rows)
+            for record in writer.close():
+                yield beam.pvalue.TaggedOutput(FILES, record)
+        yield beam.pvalue.TaggedOutput(COUNTS, counts)
+
+
+@dataclass
+class SeparateAndSeal(beam.PTransform[Any, Any]):
+    """Read tasks to finished files: telemetry, sealed content, rosters, sealed rejects."""
+
+    settings: RunSettings
+    contracts: ContractSet = field(repr=False)
+    keys: IngestKeys = field(repr=False)
+    verdicts: Any = field(repr=False)
+
+    def expand(self, tasks: Any) -> Any:
+        """ReadTask -> FileRecord; `counts`: RunCounts."""
+        step = _SeparateTask(self.settings, self.contracts, self.keys)
+        side = beam.pvalue.AsList(self.verdicts)
+        return tasks | "Separate" >> beam.ParDo(step, side).with_outputs(COUNTS, main=FILES)
+
+
+class _SeparateTask(beam.DoFn):
+    """Separates a bundle's tasks; when it ends its files are finished and its keys forgotten."""
+
+    def __init__(self, settings: RunSettings, contracts: ContractSet, keys: IngestKeys) -> None:
+        self._settings = settings
+        self._contracts = contracts
+        self._keys = keys
+        self._writer: BundleWriter | None = None
+
+    def setup(self) -> None:
+        digester = RecordDigester(self._keys.digest_key)
+        pseudonyms = PseudonymSpaces(self._keys)
+        self._digester = digester
+        self._separator = Separator(self._contracts, self._settings.source, pseudonyms, digester)
+        self._telemetry = all_telemetry_tables(self._contracts)
+        # Contracts, decoders and the graph live as long as the worker: the collector need not walk them.
+        gc.collect()
+        gc.freeze()
+
+    def start_bundle(self) -> None:
+        settings = self._settings
+        self._writer = BundleWriter(
+            settings.store, settings.run_id, self._keys, self._telemetry, settings.received
+        )
+
+    def process(self, task: ReadTask, verdicts: Sequence[pa.Table]) -> None:
+        assert self._writer is not None  # noqa: S101 - Beam starts a bundle before it processes
+        taker = BlockTaker(self._separator, self._digester, self._writer, VerdictIndex(verdicts))
+        try:
+            for block in blocks_of(task, self._settings):
+                taker.take(block)
+                PROGRESS.add_separated(len(block.records))
+        except BaseException:
+            self._writer.abandon()
+            raise
+
+    def finish_bundle(self) -> Iterator[Any]:
+        writer, self._writer = self._writer, None
+        if writer is None:
+            return
+        for record in writer.close():
+            yield WindowedValue(record, _END, (GlobalWindow(),))
+        yield beam.pvalue.TaggedOutput(COUNTS, WindowedValue(writer.counts, _END, (GlobalWindow(),)))
+
+
+@dataclass
+class CommitRun(beam.PTransform[Any, Any]):
+    """Reconcile and commit: the last step, on one worker, with everything the others finished."""
+
+    settings: RunSettings
+    files: Any = field(repr=False)
+    counts: Any = field(repr=False)
+    read: Any = field(repr=False)
+
+    def expand(self, pipeline: Any) -> Any:
+        """Nothing -> RunSummary."""
+        return (
+            pipeline
+            | "Once" >> beam.Create([self.settings], reshuffle=False)
+            | "Commit"
+            >> beam.Map(
+                commit_run,
+                files=beam.pvalue.AsList(self.files),
+                counts=beam.pvalue.AsList(self.counts),
+                read=beam.pvalue.AsList(self.read),
+            )
+        )

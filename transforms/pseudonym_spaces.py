@@ -1,0 +1,40 @@
+"""The two spaces of pseudonyms that separation writes: telemetry's and the join key's, never mixed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from transforms.keys import IngestKeys
+from transforms.pseudonyms import TENANT_TYPE, join_pseudonyms, telemetry_pseudonyms, truncate_ip
+
+
+class PseudonymSpaces:
+    """Pseudonyms for telemetry and for joins, under one key directory's keys.
+
+    Args:
+        keys: The writing side's keys.
+    """
+
+    def __init__(self, keys: IngestKeys) -> None:
+        self._telemetry = telemetry_pseudonyms(keys)
+        self._join = join_pseudonyms(keys)
+
+    def telemetry(
+        self, identifier_type: str, values: Sequence[str | None], tenants: Sequence[str | None]
+    ) -> pa.Array:
+        """Pseudonyms under the epoch's keys of each row's tenant."""
+        if identifier_type == TENANT_TYPE:
+            return self._telemetry.pseudonymise_tenants(values)
+        if tenants and tenants.count(tenants[0]) == len(tenants):
+            return self._telemetry.pseudonymise(values, identifier_type=identifier_type, tenants=tenants[0])
+        return self._telemetry.pseudonymise(values, identifier_type=identifier_type, tenants=tenants)
+
+    def join(self, identifier_type: str, values: Sequence[str | None]) -> pa.Array:
+        """Pseudonyms under the store's join key."""
+        return self._join.pseudonymise(values, identifier_type=identifier_type)
+
+    def truncate_ip(self, value: str) -> str | None:
+        """The /24 or /48 network of an address, None where the text is no address."""
+        return truncate_ip(value)
