@@ -36,6 +36,39 @@ def schema_digest(schema: pa.Schema) -> str:
     return hashlib.sha256(schema.serialize().to_pybytes()).hexdigest()[:16]
 
 
+class WriteBudget:
+    """What the writers of one worker may hold together: rows that wait, and open files.
+
+    When it is spent, the largest waiting rows become a row group early, and the file that was used least
+    recently is finished.
+
+    Args:
+        buffered_bytes: Bytes of rows that may wait.
+        open_files: Files that may be open.
+    """
+
+    def __init__(self, buffered_bytes: int = BUFFERED_BYTES, open_files: int = OPEN_FILES) -> None:
+        self._buffered_bytes, self._open_files = buffered_bytes, open_files
+        self._parts: dict[_Part, None] = {}
+
+    def used(self, part: _Part) -> None:
+        """A part of a writer was used; it stands last now."""
+        self._parts.pop(part, None)
+        self._parts[part] = None
+
+    def forget(self, part: _Part) -> None:
+        """A part was finished."""
+        self._parts.pop(part, None)
+
+    def keep(self) -> None:
+        """Write and finish what is over the budget."""
+        while sum([part.bytes for part in self._parts]) > self._buffered_bytes:
+            max(self._parts, key=lambda part: part.bytes).flush()
+        opened = [part for part in self._parts if part.file]
+        for part in opened[: max(0, len(opened) - self._open_files)]:
+            part.finish()
+
+
 class TableWriter:
     """Writes one table's rows of one worker to new files of a store.
 
@@ -49,6 +82,7 @@ class TableWriter:
         schema: The table's schema, made of ``schemas.tables.column``. Columns and nested fields classified as
             pseudonyms go into each file's filter.
         partitioning: How rows fall into folders; None for one folder.
+        budget: Shared by the writers of one worker; None for one of its own.
     """
 
     def __init__(
@@ -58,11 +92,13 @@ class TableWriter:
         table: str,
         schema: pa.Schema,
         partitioning: Partitioning | None = None,
+        budget: WriteBudget | None = None,
     ) -> None:
         check_run_id(run_id)
         check_table_name(table)
         self._files, self._run_id, self._table, self._schema = files, run_id, table, schema
         self._partitioning = partitioning or Partitioning()
+        self._budget = budget or WriteBudget()
         self._parts: dict[str, _Part] = {}
         self._records: list[FileRecord] = []
 
@@ -80,22 +116,25 @@ class TableWriter:
         """
         extra = list(members)
         for folder, part_rows in self._partitioning.split(conformed(rows, self._schema)):
-            part = self._parts.pop(folder, None) or _Part()
-            self._parts[folder] = part  # the latest used stands last
+            part = self._parts.get(folder)
+            if part is None:
+                part = self._parts[folder] = _Part(self, folder)
             part.add(part_rows, extra)
+            self._budget.used(part)
             if part.is_full_group():
-                self._flush(folder, part)
-        self._keep_bounds()
+                part.flush()
+        self._budget.keep()
 
     def close(self) -> list[FileRecord]:
         """Finish all files and say what they are; durable when this returns."""
-        for folder in list(self._parts):
-            self._finish(folder)
+        for part in list(self._parts.values()):
+            part.finish()
         return self._records
 
     def abandon(self) -> None:
         """Delete what was written so far."""
         for part in self._parts.values():
+            self._budget.forget(part)
             if part.file:
                 part.file.abandon()
         for record in self._records:
@@ -111,39 +150,27 @@ class TableWriter:
         if kind is not None:
             self.abandon()
 
-    def _keep_bounds(self) -> None:
-        while sum(part.bytes for part in self._parts.values()) > BUFFERED_BYTES:
-            folder, part = max(self._parts.items(), key=lambda entry: entry[1].bytes)
-            self._flush(folder, part)
-        while len(opened := [folder for folder, part in self._parts.items() if part.file]) > OPEN_FILES:
-            self._finish(opened[0])
+    def begin_file(self, folder: str) -> _OpenFile:
+        """A new file of this table, under a name that no other has."""
+        name = f"{self._run_id}-{secrets.token_hex(8)}.parquet"
+        path = "/".join(filter(None, (self._table, folder, name)))
+        return _OpenFile(self._files, path, self._table, self._schema)
 
-    def _flush(self, folder: str, part: _Part) -> None:
-        if part.file is None:
-            path = "/".join(filter(None, (self._table, folder, self._file_name())))
-            part.file = _OpenFile(self._files, path, self._table, self._schema)
-        part.file.write(*part.taken())
-        if part.file.is_large():
-            self._finish(folder)
-
-    def _finish(self, folder: str) -> None:
-        part = self._parts[folder]
-        if part.rows:
-            self._flush(folder, part)
-        if part.file and folder in self._parts:
-            self._records.append(part.file.close())
-        self._parts.pop(folder, None)
-
-    def _file_name(self) -> str:
-        return f"{self._run_id}-{secrets.token_hex(8)}.parquet"
+    def take(self, part: _Part, record: FileRecord) -> None:
+        """Take the record of a part that has finished."""
+        self._records.append(record)
+        self._parts.pop(part.folder, None)
+        self._budget.forget(part)
 
 
 class _Part:
     """The rows of one partition that wait, and the file that they will go to."""
 
-    def __init__(self) -> None:
+    def __init__(self, writer: TableWriter, folder: str) -> None:
+        self.folder = folder
         self.file: _OpenFile | None = None
         self.rows = self.bytes = 0
+        self._writer = writer
         self._tables: list[pa.Table] = []
         self._members: set[str | bytes] = set()
 
@@ -156,10 +183,24 @@ class _Part:
     def is_full_group(self) -> bool:
         return self.rows >= ROW_GROUP_ROWS or self.bytes >= ROW_GROUP_BYTES
 
-    def taken(self) -> tuple[pa.Table, set[str | bytes]]:
-        taken = pa.concat_tables(self._tables), self._members
+    def flush(self) -> None:
+        """Write what waits as one row group; a file that has become large is finished."""
+        if self.file is None:
+            self.file = self._writer.begin_file(self.folder)
+        waiting, members = pa.concat_tables(self._tables), self._members
         self._tables, self._members, self.rows, self.bytes = [], set(), 0, 0
-        return taken
+        self.file.write(waiting, members)
+        if self.file.is_large():
+            self.finish()
+
+    def finish(self) -> None:
+        """Write what waits and hand the file's record to the writer."""
+        if self.rows:
+            self.flush()
+        if self.file is not None:
+            record = self.file.close()
+            self.file = None
+            self._writer.take(self, record)
 
 
 class _OpenFile:

@@ -35,7 +35,7 @@ from transforms.manifests import (
     too_new,
 )
 from transforms.membership_filter import may_hold
-from transforms.parquet_files import TableWriter
+from transforms.parquet_files import TableWriter, WriteBudget
 from transforms.partitioning import Partitioning
 from transforms.store_files import StoreFiles, open_files
 
@@ -124,9 +124,11 @@ class Store:
         table: str,
         schema: pa.Schema | None = None,
         partitioning: Partitioning | None = None,
+        budget: WriteBudget | None = None,
     ) -> TableWriter:
         """A writer of one table; the schema of a fixed table need not be named."""
-        return TableWriter(self.files_of_store, run_id, table, schema or FIXED_TABLES[table], partitioning)
+        chosen = schema or FIXED_TABLES[table]
+        return TableWriter(self.files_of_store, run_id, table, chosen, partitioning, budget)
 
     def commit(
         self,
