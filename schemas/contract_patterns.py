@@ -23,6 +23,9 @@ OPAQUE_RUN = 32
 MOST_STATES = 5_000
 """Largest automaton that is built; a pattern that needs more is refused."""
 
+MOST_REPEATS = 1_000
+"""Highest count in a repetition (RE2's own limit)."""
+
 _ASCII = frozenset(chr(code) for code in range(128))
 _LETTERS = frozenset(string.ascii_letters)
 _SPACES = frozenset(" \t\n\r\f\v")
@@ -200,8 +203,11 @@ class _PatternParser:
         low, comma, high = inside.partition(",")
         if not closed or not low.isdigit() or (high and not high.isdigit()):
             raise PatternRefused("has a repetition that is not {n}, {n,} or {n,m}")
+        least, most = int(low), (None if comma and not high else int(high or low))
+        if max(least, most or 0) > MOST_REPEATS or (most is not None and most < least):
+            raise PatternRefused(f"repeats backwards, or more often than {MOST_REPEATS} times")
         self._at = len(self._pattern) - len(rest)
-        return int(low), (None if comma and not high else int(high or low))
+        return least, most
 
 
 def _checked(character: str) -> frozenset[str]:

@@ -152,6 +152,7 @@ class _Reader:
         self._document = document
         self._problems = problems
         self._shapes: dict[str, SchemaObject] = {}
+        self._open_shapes: list[Any] = []
 
     def read(self) -> Contract | None:
         before = len(self._problems)
@@ -271,12 +272,23 @@ class _Reader:
         if entry.logicalType == "array" and entry.items is not None:
             if entry.items.classification:
                 return self._field(entry.items, where, path, naming, is_list=True)
-            items = self._object(self._members(entry.items, where), where, (*path, ITEMS), naming)
-            return ArrayNode(items)
+            return ArrayNode(self._described(entry.items, where, (*path, ITEMS), naming))
         if entry.logicalType == "object":
-            return self._object(self._members(entry, where), where, path, naming)
+            return self._described(entry, where, path, naming)
         self._problem(where, "UNCLASSIFIED", "has no classification: say what it is, or content.unclassified")
         return ObjectNode({})
+
+    def _described(
+        self, entry: SchemaProperty, where: str, path: tuple[str, ...], naming: _Naming
+    ) -> ObjectNode:
+        shape = _property(entry, "shape")
+        if shape is not None and shape in self._open_shapes:
+            self._problem(where, "ENDLESS_SHAPE", f"the shape {shape} holds itself")
+            return ObjectNode({})
+        self._open_shapes.append(shape)
+        node = self._object(self._members(entry, where), where, path, naming)
+        self._open_shapes.pop()
+        return node
 
     def _members(self, entry: SchemaProperty, where: str) -> list[SchemaProperty]:
         members = list(entry.properties or ())
@@ -318,9 +330,9 @@ class _Reader:
             accepts=_strings(_property(entry, "accepts")),
             values=tuple(values) if isinstance(values, list) else None,
             pattern=_optional_text(options.get("pattern")),
-            max_length=options.get("maxLength"),
-            minimum=options.get("minimum"),
-            maximum=options.get("maximum"),
+            max_length=self._bound(options, "maxLength", where, int),
+            minimum=self._bound(options, "minimum", where, (int, float)),
+            maximum=self._bound(options, "maximum", where, (int, float)),
             identifies=_optional_text(_property(entry, "identifies")),
             kind_by=self._kind_by(_property(entry, "kindBy"), where),
             cut=self._cut(_property(entry, "cut"), where),
@@ -329,6 +341,16 @@ class _Reader:
         )
         self._check_field(made, where, never_kept=naming.is_never_kept(path))
         return made
+
+    def _bound(
+        self, options: Mapping[str, Any], name: str, where: str, types: type | tuple[type, ...]
+    ) -> Any:
+        """A number among the options; a text or a truth value there would be compared with data later."""
+        value = options.get(name)
+        if value is None or (isinstance(value, types) and not isinstance(value, bool)):
+            return value
+        self._problem(where, "BAD_BOUND", f"{name} must be a number")
+        return None
 
     def _protection(self, entry: SchemaProperty, where: str, classification: str) -> Protection:
         stated = _property(entry, "protection")
