@@ -67,9 +67,16 @@ def containers(draw: st.DrawFn, children: st.SearchStrategy[str]) -> str:
     return "{" + (",".join(members) or draw(spaces())) + "}"
 
 
+def nested(text: str, levels: int) -> str:
+    for level in range(levels):
+        text = f"[0,{text}]" if level % 2 else f'{{"a":{text}}}'
+    return text
+
+
 def documents() -> st.SearchStrategy[bytes]:
     values = st.recursive(scalars(), containers, max_leaves=12)
-    return st.tuples(spaces(), values, spaces()).map(lambda parts: "".join(parts).encode())
+    deep = st.builds(nested, values, st.sampled_from([0, 0, 0, 2, DEPTH, DEPTH + 1]))
+    return st.tuples(spaces(), deep, spaces()).map(lambda parts: "".join(parts).encode())
 
 
 FRAGMENTS = [
