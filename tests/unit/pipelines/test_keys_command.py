@@ -78,6 +78,18 @@ def test_show_tells_of_permissions_open_to_others(made: Path) -> None:
     assert (result.exit_code, "KEYS_PERMISSIONS" in result.stderr) == (3, True)
 
 
+def test_show_tells_of_a_missing_key_file(made: Path) -> None:
+    next((made / "ingest").glob("join_key-*")).unlink()
+    shown = json.loads(run("show", made / "ingest", "--json").stdout)["sides"][0]["keys"]
+    assert [key["purpose"] for key in shown if key["permissions"] == "missing"] == ["join_key"]
+
+
+def test_show_names_a_damaged_side(made: Path) -> None:
+    (made / "ingest" / "keys.json").write_text("{")
+    result = run("show", made / "ingest")
+    assert (result.exit_code, "KEYS_CORRUPT" in result.stderr) == (3, True)
+
+
 def test_show_refuses_a_directory_without_keys(tmp_path: Path) -> None:
     result = run("show", tmp_path)
     assert (result.exit_code, "KEYS_NONE" in result.stderr) == (2, True)

@@ -3,12 +3,19 @@ from __future__ import annotations
 import gc
 import os
 import pickle
+import struct
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
+from cryptography.cobblestone import Cobblestone256Decryptor
+from cryptography.hazmat.primitives import hpke
+from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,7 +24,7 @@ from transforms.chunked_encryption import SealBroken, seal_message, sealed_lengt
 from transforms.key_files import destroy_key
 from transforms.keys import IngestKeys, ReleaseKeys, create_key_directory, load_ingest_keys, load_release_keys
 from transforms.opening import OpenedItem, VaultOpener, join_rejected, rewrap_keys
-from transforms.sealed_format import BlobRow, KeyRow
+from transforms.sealed_format import SCHEME, BlobRow, KeyRow, blob_context, bundle_key_info, pack_items
 from transforms.sealing import (
     BundleSealer,
     RejectedPiece,
@@ -447,3 +454,99 @@ def test_rotation_lists_what_it_cannot_unwrap(sealer: BundleSealer, rotated: Rel
     renewed = rewrap_keys(damaged, keys=rotated, vault=rotated)
     assert renewed.broken == [batch.keys[1].key_id]
     assert [row.key_id for row in renewed.keys[1:]] == [batch.keys[2].key_id]
+
+
+# --- the written-down format ------------------------------------------------------------------------------
+
+
+def lp(*fields: bytes) -> bytes:
+    return b"".join(struct.pack(">I", len(field)) + field for field in fields)
+
+
+def unlp(joined: bytes) -> list[bytes]:
+    fields = []
+    while joined:
+        (length,) = struct.unpack(">I", joined[:4])
+        fields.append(joined[4 : 4 + length])
+        joined = joined[4 + length :]
+    return fields
+
+
+def open_as_documented(directory: Path, bundle: KeyRow, data: KeyRow, blob: BlobRow) -> list[list[bytes]]:
+    """Follow docs/format.md step by step, with nothing of ours but the rows."""
+    name, vault_id = b"cofferdam-sealed@v1", bundle.wrapping_key_id
+    stored = (directory / "release" / f"vault_private-{vault_id.hex()}.key").read_bytes()
+    private = hpke.MLKEM768X25519PrivateKey(
+        MLKEM768PrivateKey.from_seed_bytes(stored[:64]), X25519PrivateKey.from_private_bytes(stored[64:])
+    )
+    suite = hpke.Suite(hpke.KEM.MLKEM768_X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
+    info = lp(name, b"bundle key", vault_id, bundle.key_id, b"items")
+    bundle_cipher = AESGCM(suite.decrypt(bundle.wrapped, private, info))
+    aad = lp(name, b"data key", bundle.key_id, b"items", data.key_id)
+    data_key = bundle_cipher.decrypt(data.wrapped[:12], data.wrapped[12:], aad)
+    names = [
+        (text or "").encode() for text in (blob.tenant, blob.meeting, blob.sender, blob.kind, blob.contract)
+    ]
+    context = lp(name, b"blob", *names, data.key_id, struct.pack(">I", blob.part), blob.item_ids)
+    opener = Cobblestone256Decryptor(data_key, context)
+    padded = opener.update(blob.ciphertext) + opener.finalize()
+    assert len(padded) == blob.size_class
+    (length,) = struct.unpack(">I", padded[:4])
+    assert not padded[4 + length :].strip(b"\0")
+    return [unlp(item) for item in unlp(zstandard.decompress(padded[4 : 4 + length]))]
+
+
+def test_the_document_suffices_to_open_a_blob(sealer: BundleSealer, directory: Path) -> None:
+    batch = sealer.seal_groups([group(items=2)._replace(sender=None)])
+    opened = open_as_documented(directory, batch.keys[0], batch.keys[1], batch.blobs[0])
+    assert opened == [[b"message", CANARY + b"\0"], [b"message", CANARY + b"\1"]]
+
+
+def test_the_document_names_the_scheme() -> None:
+    document = (Path(__file__).parents[3] / "docs" / "format.md").read_text()
+    assert f"\n    {SCHEME}\n" in document
+
+
+# --- rows that no sealer makes ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("part", [-1, 2**32])
+def test_an_impossible_part_is_refused(sealer: BundleSealer, release: ReleaseKeys, part: int) -> None:
+    opener, (blob, _) = opener_and_blobs(sealer, release)
+    with pytest.raises(SealBroken, match="SEAL_FORMAT"):
+        opener.open_blob(blob._replace(part=part))
+
+
+def test_a_bundle_key_of_a_wrong_length_is_refused(
+    sealer: BundleSealer, ingest: IngestKeys, release: ReleaseKeys
+) -> None:
+    batch = sealer.seal_groups([group()])
+    bundle = batch.keys[0]
+    info = bundle_key_info(vault_id=ingest.vault_id, key_id=bundle.key_id, holds="items")
+    short = bundle._replace(wrapped=ingest.wrap_to_vault(bytes(16), info=info))
+    with pytest.raises(SealBroken, match="SEAL_KEY_BROKEN"):
+        VaultOpener(release, [short, batch.keys[1]]).open_blob(batch.blobs[0])
+
+
+def test_a_blob_with_more_ids_than_items_is_refused(sealer: BundleSealer, release: ReleaseKeys) -> None:
+    batch = sealer.seal_groups([group()])
+    opener = VaultOpener(release, batch.keys)
+    forged = batch.blobs[0]._replace(item_ids=item_id(1) + item_id(2))
+    packed = pack_items([b"one"], zstandard.ZstdCompressor())
+    sealed = seal_message(opener.data_key(forged.key_id), packed, context=blob_context(forged))
+    with pytest.raises(SealBroken, match="SEAL_FORMAT"):
+        opener.open_blob(forged._replace(ciphertext=sealed))
+
+
+@pytest.mark.parametrize("framed", [b"", b"\0\0\0\0"])
+def test_a_rejected_piece_without_its_head_is_refused(framed: bytes) -> None:
+    with pytest.raises(SealBroken, match="SEAL_FORMAT"):
+        join_rejected([OpenedItem(item_id(1), framed)])
+
+
+def test_a_closed_opener_holds_no_bundle_key(sealer: BundleSealer, release: ReleaseKeys) -> None:
+    opener, blobs = opener_and_blobs(sealer, release)
+    opener.open_blobs(blobs)
+    assert any(type(value).__name__ == "AESGCM" for value in reachable(opener))
+    opener.close()
+    assert not any(type(value).__name__ == "AESGCM" for value in reachable(opener))
