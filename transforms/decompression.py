@@ -248,28 +248,26 @@ class ZstdContent(Content):
         return coalesced(self._frames(), self._chunk_bytes)
 
     def _frames(self) -> Iterator[bytes]:
-        first = True
         while self.ending is None and (head := bytes(self._stored.peek(_ZSTD_HEADER_MAX))):
             if _is_skippable(head):
                 self._skip(head)
             elif head.startswith(_ZSTD_MAGIC):
                 yield from self._frame(head)
             elif len(head) < len(_ZSTD_MAGIC) and _ZSTD_MAGIC.startswith(head):
-                self._end(TRUNCATED_STREAM, cut_off=first)
+                self._end(TRUNCATED_STREAM)
             else:
                 self._end(TRAILING_GARBAGE, cut_off=False)
-            first = False
 
     def _skip(self, head: bytes) -> None:
         """Pass over a skippable frame: by definition it holds no content."""
         if len(head) < 8:
-            self._end(TRUNCATED_STREAM, cut_off=False)
+            self._end(TRUNCATED_STREAM)
             return
         left = 8 + int.from_bytes(head[4:8], "little")
         while left:
             view = self._stored.peek(min(left, STORED_CHUNK))
             if not view:
-                self._end(TRUNCATED_STREAM, cut_off=False)
+                self._end(TRUNCATED_STREAM)
                 return
             left -= len(view)
             self._stored.advance(len(view))

@@ -1,7 +1,7 @@
 """Finds input files and reads them as blocks of records.
 
 Nothing else reads input. Files are opened uncompressed from Beam's filesystems; decompression and splitting
-are our own (`decompression.py`, `splitting.py`). A file's format is sniffed once, when it is listed.
+are our own. A file's format is sniffed once, when it is listed.
 Uncompressed JSON lines are read in parallel by byte range: a line belongs to the range in which its first
 byte lies. Every other file is one task.
 
@@ -27,6 +27,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from schemas.errors import ConfigurationError, InfrastructureFault
 from transforms.decompression import (
+    STORED_CHUNK,
     Compression,
     Content,
     ReadLimits,
@@ -34,19 +35,17 @@ from transforms.decompression import (
     compression_of,
     open_content,
 )
+from transforms.document_splitting import LAYOUT_WINDOW, DocumentSplitter, layout_of
 from transforms.splitting import (
     BYTE_ORDER_MARK,
     BYTE_ORDER_MARK_FOUND,
-    LAYOUT_WINDOW,
     RECORD_CAP,
     Block,
-    DocumentSplitter,
     Layout,
     LineSplitter,
     SourceFault,
     Spill,
     Splitter,
-    layout_of,
 )
 
 __all__ = [
@@ -163,7 +162,8 @@ def read_blocks(
         if file.compression is Compression.NONE and file.layout is Layout.LINES:
             yield from _read_range(handle, task, record_cap, block_bytes)
             return
-        stored = StoredBytes(handle, file.size)
+        plain = file.compression is Compression.NONE
+        stored = StoredBytes(handle, file.size, chunk_bytes=block_bytes if plain else STORED_CHUNK)
         content = open_content(stored, file.compression, limits or ReadLimits(), chunk_bytes=block_bytes)
         yield from _read_content(content, file, record_cap)
 
@@ -316,7 +316,7 @@ def _opened(path: str) -> Iterator[BinaryIO]:
 
 def _match(pattern: str) -> dict[str, int]:
     """Paths and sizes of the files that a pattern names."""
-    if FileSystems.get_scheme(pattern) is None:  # type: ignore[no-untyped-call]
+    if FileSystems.get_scheme(pattern) is None:
         if os.path.isfile(pattern):
             return {pattern: os.path.getsize(pattern)}
         if os.path.isdir(pattern):
@@ -333,7 +333,7 @@ def _walk(folder: str) -> dict[str, int]:
 
 def _glob(pattern: str) -> dict[str, int]:
     try:
-        (result,) = FileSystems.match([pattern])  # type: ignore[no-untyped-call]
+        (result,) = FileSystems.match([pattern])
     except ValueError:
         raise ConfigurationError(
             "INPUT_FILESYSTEM", f"no filesystem serves {pattern!r}; install the extra that brings it"
