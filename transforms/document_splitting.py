@@ -37,7 +37,8 @@ from transforms.splitting import (
 
 LAYOUT_WINDOW = 1 << 20
 """How many bytes of content the choice of a layout may look at."""
-_SCAN_WINDOW = 256 << 10
+_SCAN_WINDOW = 128 << 10
+"""Bytes that are looked at together: small enough that the arrays made of them stay in the cache."""
 _QUOTE, _OPEN_OBJECT, _OPEN_ARRAY, _CLOSE_OBJECT, _CLOSE_ARRAY, _COMMA = range(1, 7)
 _KINDS = bytes(max(b'\0"{[}],'.find(byte), 0) for byte in range(256))
 _STEPS = np.array([0, 0, 1, 1, -1, -1, 0], np.int64)
