@@ -10,9 +10,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from schemas.errors import InfrastructureFault
+from schemas.errors import InfrastructureFault, PromiseBroken
 from schemas.tables import FIXED_TABLES, LEDGER
 from transforms.decompression import ReadLimits
+from transforms.faults import value_free
 from transforms.manifests import FileRecord
 from transforms.run_counts import NONE, RunCounts, total
 from transforms.splitting import RECORD_CAP
@@ -59,16 +60,24 @@ def commit_run(
     """Reconcile a run and, if it adds up, commit it.
 
     Returns:
-        The run's ledger, as it is kept in the manifest; `reconciliation.findings` is empty if it committed.
+        The run's ledger, as it is kept in the manifest.
 
     Raises:
+        PromiseBroken: The run does not reconcile (RUN_DOES_NOT_RECONCILE); nothing was committed.
         InfrastructureFault: The store changed meanwhile, or the manifest cannot be written.
     """
-    all_counts, all_read = total(counts), total(read)
+    with value_free("commit"):
+        return _commit(settings, files, total(counts), total(read))
+
+
+def _commit(
+    settings: RunSettings, files: Sequence[FileRecord], all_counts: RunCounts, all_read: RunCounts
+) -> dict[str, Any]:
     outcome = _reconcile(files, all_counts, all_read)
     ledger = ledger_of(settings, all_counts, all_read, outcome)
     if not outcome.holds:
-        return ledger
+        findings = "; ".join(outcome.findings[:5])
+        raise PromiseBroken("RUN_DOES_NOT_RECONCILE", f"{findings}. Nothing was committed; run again")
     store = Store.open(settings.store)
     if store.snapshot.of_run(settings.run_id) is not None:
         return ledger

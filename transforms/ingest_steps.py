@@ -31,6 +31,7 @@ from transforms.duplicates import (
     find_duplicates,
     shards_of,
 )
+from transforms.faults import value_free
 from transforms.keys import IngestKeys
 from transforms.parquet_files import TableWriter
 from transforms.progress import PROGRESS
@@ -69,7 +70,8 @@ class PlanReads(beam.PTransform[Any, Any]):
 
 
 def _plan(patterns: Sequence[str], split_bytes: int) -> list[ReadTask]:
-    return plan_reads(list_inputs(patterns), split_bytes=split_bytes)
+    with value_free("list input"):
+        return plan_reads(list_inputs(patterns), split_bytes=split_bytes)
 
 
 @dataclass
@@ -91,15 +93,19 @@ class _DigestTask(beam.DoFn):
         self._keys = keys
 
     def process(self, task: ReadTask) -> Iterator[Any]:
+        with value_free("digest"):
+            counts = RunCounts()
+            yield from self._digest(task, counts)
+            yield beam.pvalue.TaggedOutput(READ, counts)
+
+    def _digest(self, task: ReadTask, counts: RunCounts) -> Iterator[tuple[int, pa.Table]]:
         digester = RecordDigester(self._keys.digest_key)
-        counts = RunCounts()
         tables: list[pa.Table] = []
         for block in blocks_of(task, self._settings):
             tables.extend(digest_block(block, digester, counts))
             PROGRESS.add_digested(len(block.records))
         if tables:
             yield from shards_of(pa.concat_tables(tables))
-        yield beam.pvalue.TaggedOutput(READ, counts)
 
 
 def digest_block(block: Block, digester: RecordDigester, counts: RunCounts) -> list[pa.Table]:
@@ -155,7 +161,11 @@ class _JudgeShard(beam.DoFn):
         self._settings = settings
 
     def process(self, shard: tuple[int, Iterable[pa.Table]]) -> Iterator[Any]:
-        found = find_duplicates(shard[1])
+        with value_free("find duplicates"):
+            yield from self._judge(shard[1])
+
+    def _judge(self, tables: Iterable[pa.Table]) -> Iterator[Any]:
+        found = find_duplicates(tables)
         if found.verdicts.num_rows:
             yield found.verdicts
         rows = digest_rows(found.fresh, pa.scalar(self._settings.received, pa.date32()))
@@ -216,9 +226,10 @@ class _SeparateTask(beam.DoFn):
         assert self._writer is not None  # noqa: S101 - Beam starts a bundle before it processes
         taker = BlockTaker(self._separator, self._digester, self._writer, VerdictIndex(verdicts))
         try:
-            for block in blocks_of(task, self._settings):
-                taker.take(block)
-                PROGRESS.add_separated(len(block.records))
+            with value_free("separate"):
+                for block in blocks_of(task, self._settings):
+                    taker.take(block)
+                    PROGRESS.add_separated(len(block.records))
         except BaseException:
             self._writer.abandon()
             raise
@@ -227,7 +238,9 @@ class _SeparateTask(beam.DoFn):
         writer, self._writer = self._writer, None
         if writer is None:
             return
-        for record in writer.close():
+        with value_free("finish files"):
+            records = writer.close()
+        for record in records:
             yield WindowedValue(record, _END, (GlobalWindow(),))
         yield beam.pvalue.TaggedOutput(COUNTS, WindowedValue(writer.counts, _END, (GlobalWindow(),)))
 

@@ -28,10 +28,10 @@ NOT_AN_EVENT = "NOT_AN_EVENT"
 class _Marks(msgspec.Struct, gc=False):
     """The keys that tell the sources apart, each as its JSON text."""
 
-    specversion: msgspec.Raw | None = None
-    type: msgspec.Raw | None = None
-    event: msgspec.Raw | None = None
-    msg_type: msgspec.Raw | None = None
+    specversion: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    type: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    event: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    msg_type: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
 _marks = msgspec.json.Decoder(_Marks).decode
@@ -107,12 +107,12 @@ class Router:
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
             return None
 
-    def _source_of(self, marks: _Marks) -> tuple[str, msgspec.Raw | None]:
+    def _source_of(self, marks: _Marks) -> tuple[str, msgspec.Raw | msgspec.UnsetType]:
         named = {"cofferdam": marks.type, "zoom": marks.event, "zoom_rtms": marks.msg_type}
         if self._source != AUTO:
-            return self._source, named.get(self._source)
-        if marks.specversion is not None:
+            return self._source, named[self._source]
+        if marks.specversion is not msgspec.UNSET:
             return "cofferdam", marks.type
-        if marks.event is not None:
+        if marks.event is not msgspec.UNSET:
             return "zoom", marks.event
         return "zoom_rtms", marks.msg_type

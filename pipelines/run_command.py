@@ -1,0 +1,180 @@
+"""``cofferdam run``: take events apart into telemetry and sealed content, on any Beam runner."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pipelines.command_errors import reported
+from schemas.errors import EXIT_TOO_MUCH_HELD, ConfigurationError
+
+_EXIT_CODES = """\b
+Exit codes:
+  0  complete and reconciled
+  1  a promise failed (the run did not reconcile); nothing was committed
+  2  usage or configuration
+  3  a key, file or store could not be used; nothing was committed
+  4  committed, but more was held than --max-held-ratio allows"""
+
+
+@click.command(
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+    epilog=_EXIT_CODES,
+)
+@click.option(
+    "--input",
+    "patterns",
+    multiple=True,
+    required=True,
+    metavar="PATTERN",
+    help="File, folder or glob of events; may be given several times. JSON lines, JSON arrays, single JSON "
+    "documents, and gzip or zstd of these.",
+)
+@click.option(
+    "--store", required=True, metavar="DIR", help="The store to append to; made if it is not there."
+)
+@click.option(
+    "--keys",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="The ingest side: KEYS/ingest.",
+)
+@click.option(
+    "--source",
+    type=click.Choice(["auto", "zoom", "zoom_rtms", "cofferdam"]),
+    default="auto",
+    show_default=True,
+    help="The platform the events come from; auto tells them apart record by record.",
+)
+@click.option(
+    "--contracts",
+    "contract_files",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Contract files to use instead of the bundled ones; may be given several times.",
+)
+@click.option(
+    "--max-held-ratio",
+    type=click.FloatRange(0, 1),
+    default=0.05,
+    show_default=True,
+    help="Share of records that may be rejected or of unknown type before the exit code is 4.",
+)
+@click.option(
+    "--record-cap",
+    type=click.IntRange(min=1024),
+    default=16 << 20,
+    show_default=True,
+    metavar="BYTES",
+    help="Longest record; a longer one is sealed in pieces as a reject.",
+)
+@click.option(
+    "--split-bytes",
+    type=click.IntRange(min=4096),
+    default=64 << 20,
+    show_default=True,
+    metavar="BYTES",
+    help="Size of the ranges in which uncompressed JSON lines are read in parallel.",
+)
+@click.option(
+    "--digest-days",
+    type=click.IntRange(min=1),
+    default=None,
+    metavar="DAYS",
+    help="Look for duplicates among the digests of so many past days only (default: all of the store's).",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the ledger as JSON.")
+@click.pass_context
+def run(
+    context: click.Context,
+    patterns: tuple[str, ...],
+    store: str,
+    keys: Path,
+    source: str,
+    contract_files: tuple[Path, ...],
+    max_held_ratio: float,
+    record_cap: int,
+    split_bytes: int,
+    digest_days: int | None,
+    as_json: bool,
+) -> None:
+    """Take meeting events apart: typed telemetry into tables, content sealed into quarantine.
+
+    Every record ends in exactly one outcome (separated, rejected, unknown type, duplicate), and the run fails
+    if what was read and what became of it do not agree. Running the same input again adds nothing.
+
+    All other options go to Beam, for example --runner FlinkRunner, or
+    --direct_num_workers 2 --direct_running_mode multi_processing. DirectRunner, the default, is Beam's
+    in-process runner; it downloads nothing.
+    """
+    from pipelines.run_ingest import IngestRequest, run_ingest
+    from pipelines.run_report import print_ledger
+
+    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
+    today = datetime.now(UTC).date()
+    request = IngestRequest(
+        patterns=patterns,
+        store=store,
+        keys=keys,
+        source=source,
+        contract_files=contract_files,
+        record_cap=record_cap,
+        split_bytes=split_bytes,
+        received=today,
+        digest_since=_since(today, digest_days),
+        beam_arguments=tuple(context.args),
+    )
+    with reported():
+        _refuse_misspelt(context.args)
+        started, cpu = time.monotonic(), time.process_time()
+        ledger = run_ingest(request, show_progress=not as_json)
+        elapsed = {"seconds": time.monotonic() - started, "cpu_seconds": time.process_time() - cpu}
+        if as_json:
+            click.echo(json.dumps({**ledger, **{key: round(value, 2) for key, value in elapsed.items()}}))
+        else:
+            print_ledger(ledger, store, elapsed["seconds"])
+        context.exit(_exit_code(ledger, max_held_ratio))
+
+
+def _since(today: date, days: int | None) -> date | None:
+    return None if days is None else today - timedelta(days=days)
+
+
+def _refuse_misspelt(arguments: Sequence[str]) -> None:
+    """Beam ignores what it does not know; a misspelt option of ours must not be ignored with it."""
+    for argument in arguments:
+        if not argument.startswith("-"):
+            continue
+        name = argument.split("=")[0]
+        if "_" not in name and name not in (
+            "--runner",
+            "--project",
+            "--region",
+            "--streaming",
+            "--experiments",
+        ):
+            raise ConfigurationError(
+                "UNKNOWN_OPTION", f"{name} is no option of this command or of Beam; see cofferdam run --help"
+            )
+
+
+def _exit_code(ledger: dict[str, Any], max_held_ratio: float) -> int:
+    outcomes = ledger["outcomes"]
+    held = outcomes.get("rejected", 0) + outcomes.get("unknown", 0)
+    if held > max_held_ratio * max(ledger["records"], 1):
+        click.echo(
+            f"{held} of {ledger['records']} records are held as rejects or unknown types, more than "
+            f"--max-held-ratio {max_held_ratio} allows; see the reasons above.",
+            err=True,
+        )
+        return EXIT_TOO_MUCH_HELD
+    return 0

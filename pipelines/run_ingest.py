@@ -1,0 +1,146 @@
+"""Run the ingest pipeline: check everything first, hold the store's lock, run, read the ledger back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+from pipelines.ingest import build_ingest
+from pipelines.progress_display import progress_shown
+from schemas import errors
+from schemas.contract import load_contracts
+from schemas.errors import CofferdamError, InfrastructureFault
+from transforms.commit_run import RunSettings
+from transforms.keys import load_ingest_keys
+from transforms.sources import list_inputs
+from transforms.store import Store, new_run_id
+
+_OURS = re.compile(r"schemas\.errors\.(\w+): ([A-Z][A-Z0-9_]+): (.*)")
+_IN_PROCESS = ("", "DirectRunner", "FnApiRunner")
+
+
+@dataclass(frozen=True)
+class IngestRequest:
+    """What a user asked for.
+
+    Attributes:
+        patterns: Input files, folders and globs.
+        store: The store's root.
+        keys: The ingest side of a key directory.
+        source: Source name, or "auto".
+        contract_files: Contract files; empty for the bundled ones.
+        record_cap: Longest record in bytes.
+        split_bytes: Size of parallel ranges in bytes.
+        received: The day of the run.
+        digest_since: First day whose digests find duplicates; None for all.
+        beam_arguments: Options for Beam.
+    """
+
+    patterns: tuple[str, ...]
+    store: str
+    keys: Path
+    source: str
+    contract_files: tuple[Path, ...]
+    record_cap: int
+    split_bytes: int
+    received: date
+    digest_since: date | None
+    beam_arguments: tuple[str, ...] = ()
+
+
+def run_ingest(request: IngestRequest, *, show_progress: bool) -> dict[str, Any]:
+    """Run ingest and return its ledger.
+
+    Raises:
+        ConfigurationError: Contracts, options or input patterns cannot be used.
+        InfrastructureFault: A key, file or the store cannot be used.
+        PromiseBroken: The run did not reconcile.
+    """
+    contracts = load_contracts(request.contract_files or None)
+    keys = load_ingest_keys(request.keys)
+    list_inputs(request.patterns)
+    store = Store.open_or_create(request.store)
+    run_id = new_run_id(datetime.now(UTC))
+    with store.writing(run_id) as current:
+        settings = RunSettings(
+            store=request.store,
+            run_id=run_id,
+            base=current.snapshot.last_digest,
+            source=request.source,
+            received=request.received,
+            digest_since=request.digest_since,
+            record_cap=request.record_cap,
+            contracts=tuple(f"{entry.id}@{entry.version}" for entry in contracts.contracts),
+            version=software_version(),
+        )
+        with progress_shown(show_progress), _our_errors():
+            pipeline = make_pipeline(request.beam_arguments)
+            build_ingest(pipeline, request.patterns, settings, contracts, keys, request.split_bytes)
+            pipeline.run().wait_until_finish()
+    return committed_ledger(Store.open(request.store), run_id)
+
+
+def make_pipeline(arguments: Sequence[str]) -> beam.Pipeline:
+    """A pipeline on the runner that the arguments name.
+
+    DirectRunner means Beam's in-process Fn API runner: the switching runner of that name would first try to
+    download another engine.
+    """
+    options = PipelineOptions(list(arguments))
+    name = options.view_as(StandardOptions).runner or ""
+    runner = FnApiRunner() if name.rpartition(".")[2] in _IN_PROCESS else name
+    return beam.Pipeline(runner=runner, options=options)
+
+
+def committed_ledger(store: Store, run_id: str) -> dict[str, Any]:
+    """The ledger that a run committed.
+
+    Raises:
+        InfrastructureFault: The run committed nothing (RUN_NOT_COMMITTED).
+    """
+    manifest = store.snapshot.of_run(run_id)
+    if manifest is None:
+        raise InfrastructureFault("RUN_NOT_COMMITTED", "the run ended without a commit; run again")
+    ledger: dict[str, Any] = manifest.facts["ledger"]
+    return ledger
+
+
+def software_version() -> str:
+    """Version of the installed package."""
+    try:
+        return version("cofferdam")
+    except PackageNotFoundError:
+        return "uninstalled"
+
+
+@contextmanager
+def _our_errors() -> Iterator[None]:
+    """Beam wraps a step's error in its own, with a traceback as text: give back the one we raised."""
+    try:
+        yield
+    except CofferdamError:
+        raise
+    except Exception as error:
+        found = _OURS.findall(str(error))
+        if found:
+            kind, code, message = found[-1]
+            raise _error_class(kind)(code, message.split(" [while running")[0].strip()) from None
+        name = type(error).__name__
+        raise InfrastructureFault(
+            "RUN_FAILED", f"the runner stopped with {name}; nothing was committed, running again is safe"
+        ) from None
+
+
+def _error_class(name: str) -> type[CofferdamError]:
+    found = getattr(errors, name, InfrastructureFault)
+    return found if isinstance(found, type) and issubclass(found, CofferdamError) else InfrastructureFault
