@@ -278,6 +278,18 @@ def test_utf8_is_judged_as_the_standard_library_does(data: bytes) -> None:
 # Single faults
 
 
+def test_every_byte_and_escape_in_a_string_is_judged_as_msgspec_does() -> None:
+    bodies = [bytes([byte]) for byte in range(128)] + [b"\\" + bytes([byte]) for byte in range(128)]
+    bodies += [b"\\u%04x" % unit for unit in range(0x10000)]
+    edges = [b"\\u%04x" % unit for unit in (0xD7FF, 0xD800, 0xDBFF, 0xDC00, 0xDFFF, 0xE000)]
+    capitals = [b"\\u" + edge[2:].upper() for edge in edges]
+    bodies += [first + second for first in edges + capitals for second in [*edges, *capitals, b"x"]]
+
+    # The blanks keep msgspec from calling half a pair at the end a truncated text.
+    texts = [b'"%b"       ' % body for body in bodies]
+    assert [text for text in texts if msgspec_accepts(text) != (verdict(text)[0] == "none")] == []
+
+
 @pytest.mark.parametrize(
     ("data", "code", "position"),
     [
