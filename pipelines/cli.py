@@ -35,7 +35,7 @@ class _LazyGroup(click.Group):
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="cofferdam", prog_name="cofferdam")
 def cli() -> None:
-    """Keep service telemetry and customer content apart, and content sealed until consent releases it.
+    r"""Keep service telemetry and customer content apart, and content sealed until consent releases it.
 
     \b
     A first tour:

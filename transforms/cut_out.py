@@ -207,7 +207,7 @@ def _item_rows(
 
 
 def _consent_flags(shape: EventShape, columns: Columns, kind: pa.DataType, at: pa.Array) -> pa.Array:
-    """What events claim about consent: the judged columns of the flag's object, a null where there is none."""
+    """What events claim about consent: the judged columns of the flag's object; null without one."""
     path = shape.envelope.get("consent")
     members = {member.name: columns.judged.get((*path, member.name)) if path else None for member in kind}
     if all(array is None for array in members.values()):

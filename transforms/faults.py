@@ -1,8 +1,8 @@
 """Errors that leave a step carry a code and a place in our code, never a value.
 
-Beam writes a failing step's traceback to the worker's log, and the texts of Arrow's, msgspec's and Python's own
-exceptions quote the value they stumbled over. An error that nobody planned still fails the job, loudly, but as
-one of our own: with the exception's class and the lines of code it passed through.
+Beam writes a failing step's traceback to the worker's log, and the texts of Arrow's, msgspec's and Python's
+own exceptions quote the value they stumbled over. An error that nobody planned still fails the job, loudly,
+but as one of our own: with the exception's class and the lines of code it passed through.
 """
 
 from __future__ import annotations

@@ -20,12 +20,15 @@ from transforms.splitting import Block, SourceFault
 FAULT_FILES = 1 << 30
 """Added to a file's index to give the positions of what is no record a space of their own."""
 
-_PIECE_BITS = 16
+_PIECE_BITS = 16  # 65,536 pieces of 4 MiB
 
 
 def fault_positions(faults: Sequence[SourceFault]) -> np.ndarray:
-    """One position for each piece of what is no record: its offset and its number."""
-    return np.array([(fault.offset << _PIECE_BITS) | fault.piece for fault in faults], dtype=np.int64)
+    """One position for each piece of what is no record: its offset, its number, and what was read of it."""
+    return np.array(
+        [(fault.offset << _PIECE_BITS | fault.piece) << 1 | fault.compressed for fault in faults],
+        dtype=np.int64,
+    )
 
 
 def fault_identities(faults: Sequence[SourceFault], digester: RecordDigester) -> Identities:

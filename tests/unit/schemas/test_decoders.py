@@ -1,0 +1,155 @@
+"""The fast and the careful decoder agree on every line, and neither lets a strictness fault through."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from schemas.careful import CarefulDecoder, empty_level
+from schemas.contract import EventShape
+from schemas.decoder import MAX_LEARNED, FastDecoder, Learned, Level
+from schemas.strict_json import RecordFault
+from tests.unit.schemas.decoder_samples import lines, sample_shape
+
+
+@pytest.fixture(scope="module")
+def shape(tmp_path_factory: pytest.TempPathFactory) -> EventShape:
+    return sample_shape(tmp_path_factory.mktemp("contract"))
+
+
+def plain(level: Level) -> dict[str, Any]:
+    """A level as plain values that compare, without the order in which unknown values were met."""
+    return {
+        "cells": {path: [_plain(cell) for cell in cells] for path, cells in level.cells.items()},
+        "parents": level.parent_rows,
+        "arrays": {path: plain(below) for path, below in level.arrays.items()},
+        "unknown": sorted(
+            (value.row, value.parent, value.key or b"", value.raw, value.path or ())
+            for value in level.unknown
+        ),
+    }
+
+
+def _plain(cell: Any) -> Any:
+    if cell is None or isinstance(cell, (str, int, float, list)):
+        return (type(cell).__name__, cell)
+    return bytes(cell)
+
+
+def careful(shape: EventShape, line: bytes) -> Level | None:
+    level = empty_level(shape.root)
+    try:
+        CarefulDecoder(shape, Learned()).decode_into(level, line)
+    except RecordFault:
+        return None
+    return level
+
+
+@settings(max_examples=500)
+@given(line=lines())
+def test_a_line_that_the_fast_decoder_takes_reads_the_same_carefully(shape: EventShape, line: bytes) -> None:
+    rows, level, left = FastDecoder(shape, Learned()).decode([line])
+
+    assert len(rows) + len(left) == 1
+    if rows:
+        read = careful(shape, line)
+        assert read is not None
+        assert plain(level) == plain(read)
+
+
+@settings(max_examples=200)
+@given(group=st.lists(lines(), min_size=1, max_size=12))
+def test_groups_give_what_their_lines_give_one_by_one(shape: EventShape, group: list[bytes]) -> None:
+    rows, level, left = FastDecoder(shape, Learned()).decode(group)
+
+    assert sorted(rows + left) == list(range(len(group)))
+    for place, row in enumerate(rows):
+        alone = careful(shape, group[row])
+        assert alone is not None
+        for path, cells in alone.cells.items():
+            assert _plain(level.cells[path][place]) == _plain(cells[0])
+
+
+@settings(max_examples=200)
+@given(group=st.lists(lines(), min_size=1, max_size=6))
+def test_what_was_learned_changes_no_result(shape: EventShape, group: list[bytes]) -> None:
+    learned = Learned()
+    decoder = CarefulDecoder(shape, learned)
+    for line in group:
+        try:
+            decoder.decode_into(empty_level(shape.root), line)
+        except RecordFault:
+            continue
+
+    rows, level, _ = FastDecoder(shape, learned).decode(group)
+
+    if len(rows) == 1:
+        read = careful(shape, group[rows[0]])
+        assert read is not None
+        assert plain(level) == plain(read)
+
+
+def test_learning_takes_a_line_from_the_careful_path_to_the_fast_one(shape: EventShape) -> None:
+    line = b'{"event":"test.one","extra":{"a":1},"event_ts":null}'
+    learned = Learned()
+    assert FastDecoder(shape, learned).decode([line])[0] == []
+
+    CarefulDecoder(shape, learned).decode_into(empty_level(shape.root), line)
+
+    rows, level, _ = FastDecoder(shape, learned).decode([line, b'{"event":"test.two"}'])
+    assert rows == [0, 1]
+    assert [(value.key, value.raw) for value in level.unknown] == [(b"extra", b'{"a":1}')]
+
+
+def test_no_more_than_a_bounded_number_of_fields_is_learned() -> None:
+    learned = Learned()
+
+    grown = [learned.learn_unknown((), b"key%d" % number) for number in range(MAX_LEARNED + 10)]
+
+    assert sum(grown) == MAX_LEARNED
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"event":"test.one","event":"test.one"}',
+        b'{"event":"test.one","\\u0065vent":"test.two"}',
+        b'{"event":"test.one","token":"a","token":"b"}',
+        b'{"event":"test.one","token":{"a":1,"\\u0061":2}}',
+        b'{"event":"test.one","payload":{"object":{"people":[{"id":"1","id":"1"}]}}}',
+        b'{"event":"test.one","payload":{},"payload":{"account_id":"x"}}',
+        b'{"event":"test.one","token":"\xff"}',
+        b'{"event":"test.one","token":' + b"[" * 40 + b"]" * 40 + b"}",
+        b'{"event":"test.one","token":1}x',
+        b'{"event":"test.one","token":NaN}',
+        b"[]",
+        b"",
+    ],
+)
+def test_strictness_faults_are_taken_by_neither_decoder(shape: EventShape, line: bytes) -> None:
+    good = b'{"event":"test.two","token":"fine: \\" really"}'
+
+    rows, _, left = FastDecoder(shape, Learned()).decode([good, line, good, good, good])
+
+    assert rows == [0, 2, 3, 4] or set(left) >= {1}
+    assert 1 not in rows
+    assert careful(shape, line) is None
+
+
+def test_an_event_type_of_another_shape_is_left_over(shape: EventShape) -> None:
+    assert FastDecoder(shape, Learned()).decode([b'{"event":"other"}'])[0] == []
+
+
+def test_content_stays_raw_bytes(shape: EventShape) -> None:
+    line = json.dumps(
+        {"event": "test.one", "payload": {"object": {"topic": "a b", "blob": {"c": 1}}}}
+    ).encode()
+
+    _, level, _ = FastDecoder(shape, Learned()).decode([line])
+
+    assert bytes(level.cells[("payload", "object", "topic")][0]) == b'"a b"'
+    assert bytes(level.cells[("payload", "object", "blob")][0]) == b'{"c": 1}'
