@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -13,20 +11,12 @@ from typing import Any
 
 import click
 
-from schemas.errors import CofferdamError, ConfigurationError, InfrastructureFault
+from pipelines.command_errors import reported
+from schemas.errors import ConfigurationError, InfrastructureFault
 from transforms.key_files import DESCRIPTION_FILE, INGEST, RELEASE, describe_keys
 from transforms.keys import create_key_directory
 
 _PATH = click.Path(path_type=Path)
-
-
-@contextmanager
-def _reported() -> Iterator[None]:
-    try:
-        yield
-    except CofferdamError as error:
-        click.echo(f"Error: {error}", err=True)
-        raise click.exceptions.Exit(error.exit_code) from None
 
 
 @click.group(name="keys")
@@ -55,7 +45,7 @@ def init(directory: Path, continues: Path | None) -> None:
 
     Exit codes: 0 made, 2 DIR is in use, 3 a directory cannot be read or written.
     """
-    with _reported():
+    with reported():
         create_key_directory(directory, created=_today(), continues=continues)
     click.echo(
         f"made {directory / INGEST} (seals, opens nothing) and {directory / RELEASE} (opens; keep it apart)"
@@ -72,7 +62,7 @@ def show(directory: Path, as_json: bool) -> None:
 
     Exit codes: 0 shown, 2 DIR is no key directory, 3 a file is missing, open to others or damaged.
     """
-    with _reported():
+    with reported():
         shown = [_shown_side(path, side) for path, side in _sides(directory)]
     click.echo(json.dumps({"sides": shown}, indent=2) if as_json else "\n".join(map(_as_text, shown)))
 

@@ -66,7 +66,7 @@ def seal_message(key: Buffer, plaintext: Buffer, *, context: bytes) -> bytes:
         ValueError: The key is not 32 bytes long.
         TypeError: An argument is not bytes.
     """
-    sealer = Cobblestone256Encryptor(_checked(key), context)
+    sealer = Cobblestone256Encryptor(key, context)
     return sealer.update(plaintext) + sealer.finalize()
 
 
@@ -78,7 +78,7 @@ def open_message(key: Buffer, ciphertext: Buffer, *, context: bytes) -> bytes:
         ValueError: The key is not 32 bytes long.
         TypeError: An argument is not bytes.
     """
-    opener = Cobblestone256Decryptor(_checked(key), context)
+    opener = Cobblestone256Decryptor(key, context)
     try:
         plaintext = opener.update(ciphertext)
         return plaintext + opener.finalize()
@@ -88,9 +88,3 @@ def open_message(key: Buffer, ciphertext: Buffer, *, context: bytes) -> bytes:
             "a sealed message does not open under this key and in this place; "
             "check that the key and the row belong together, then restore the row from a backup",
         ) from None
-
-
-def _checked(key: Buffer) -> Buffer:
-    if len(key) != KEY_BYTES:
-        raise ValueError(f"a sealing key is {KEY_BYTES} bytes long")
-    return key

@@ -278,6 +278,13 @@ def test_a_destroyed_vault_key_opens_nothing(made: Path, continued: Path) -> Non
     assert not list((continued / "release").glob(f"*{old.vault_id.hex()}*"))
 
 
+def test_a_destroyed_key_is_overwritten_where_it_lay(made: Path, continued: Path) -> None:
+    file = next((continued / "release").glob(f"*{load_ingest_keys(made / 'ingest').vault_id.hex()}*"))
+    os.link(file, continued / "second name")
+    destroy_key(continued / "release", "release", file.stem.rpartition("-")[2])
+    assert (continued / "second name").read_bytes() == bytes(96)
+
+
 def test_a_key_in_use_is_not_destroyed(continued: Path) -> None:
     current = describe_keys(continued / "release", "release")[0]
     assert current.purpose == VAULT_PRIVATE

@@ -523,7 +523,7 @@ def test_a_bundle_key_of_a_wrong_length_is_refused(
     batch = sealer.seal_groups([group()])
     bundle = batch.keys[0]
     info = bundle_key_info(vault_id=ingest.vault_id, key_id=bundle.key_id, holds="items")
-    short = bundle._replace(wrapped=ingest.wrap_to_vault(bytes(16), info=info))
+    short = bundle._replace(wrapped=ingest.wrap_to_vault(bytes(5), info=info))
     with pytest.raises(SealBroken, match="SEAL_KEY_BROKEN"):
         VaultOpener(release, [short, batch.keys[1]]).open_blob(batch.blobs[0])
 
