@@ -23,7 +23,7 @@ from schemas.tables import PREVIEW_COLUMNS, TELEMETRY, fact, lane_of_column
 from transforms.store import Store
 
 _PLAIN_WIDTH = 200
-_LONGEST_CELL = 24
+_LONGEST_CELL = 28
 _STORE_OPTION = click.option(
     "--store", "store_path", required=True, type=click.Path(path_type=Path), help="The store's folder."
 )

@@ -116,14 +116,15 @@ def leaves(schema: pa.Schema) -> Iterator[tuple[str, pa.Field]]:
 def _leaves(path: str, field: pa.Field) -> Iterator[tuple[str, pa.Field]]:
     if pa.types.is_struct(field.type):
         for child in field.type:
-            yield from _leaves(f"{path}.{child.name}", _inheriting(child, field))
+            yield from _leaves(f"{path}.{child.name}", inherited(child, field))
     elif pa.types.is_list(field.type) or pa.types.is_large_list(field.type):
-        yield from _leaves(f"{path}.list.element", _inheriting(field.type.value_field, field))
+        yield from _leaves(f"{path}.list.element", inherited(field.type.value_field, field))
     else:
         yield path, field
 
 
-def _inheriting(child: pa.Field, parent: pa.Field) -> pa.Field:
+def inherited(child: pa.Field, parent: pa.Field) -> pa.Field:
+    """A field inside another one, with the outer one's words where it has none of its own."""
     return child if child.metadata else child.with_metadata(parent.metadata)
 
 

@@ -3,47 +3,59 @@
 It is a Bloom filter (Bloom 1970) with double hashing (Kirsch and Mitzenmacher 2006): it never misses a value
 that was put in, and answers "perhaps" for about 3 in 1,000 that were not. The layout, so that other software
 can read it, is: the four bytes ``CBF1``, one byte with the number of probes k, then the bits, whose number m
-is eight times that of the bytes that follow. A value's bytes are its UTF-8 text, or for a binary value its
-lower-case hexadecimal digits. Its 16-byte BLAKE2b digest (personalisation ``cofferdam-filter``) gives two
-little-endian 64-bit numbers a and b; the value sets the bits (a + i·(b | 1) mod 2**64) mod m for i below k,
-where bit j is bit (j mod 8) of byte j // 8. A filter without bits holds nothing.
+is eight times that of the bytes that follow. A filter without bits holds nothing.
+
+Each value has 16 bytes. A pseudonym, which is 16 bytes or their 32 lower-case hexadecimal digits, is a keyed
+hash already and has its own; any other value has the BLAKE2b digest (personalisation ``cofferdam-filter``) of
+its bytes or its UTF-8 text. As two little-endian 64-bit numbers a and b, they set the bits
+(a + i·(b | 1) mod 2**64) mod m for i below k, where bit j is bit (j mod 8) of byte j // 8.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
-_MAGIC = b"CBF1"
-_HEADER_BYTES = len(_MAGIC) + 1
-_PERSON = b"cofferdam-filter"
 BITS_PER_VALUE = 12
 PROBES = 8
 LARGEST_BYTES = 1 << 20
 
-
-def value_bytes(value: str | bytes) -> bytes:
-    """The bytes under which a value is filed, the same for 16 bytes and for their 32 hexadecimal digits."""
-    return value.encode() if isinstance(value, str) else value.hex().encode()
+_MAGIC = b"CBF1"
+_HEADER_BYTES = len(_MAGIC) + 1
+_PERSON = b"cofferdam-filter"
+_VALUE_BYTES = 16
+_HEX = re.compile(r"[0-9a-f]{32}")
+_NO_DIGIT = 255
+_DIGITS = np.full(256, _NO_DIGIT, dtype=np.uint8)
+_DIGITS[list(b"0123456789abcdef")] = range(16)
 
 
 class FilterBuilder:
     """Collects the values of a file while it is written, at 16 bytes a value."""
 
     def __init__(self) -> None:
-        self._digests: list[np.ndarray] = []
+        self._halves: list[np.ndarray] = [_halves(())]
 
     def add(self, values: Iterable[str | bytes]) -> None:
         """Put values in; repeated ones count once."""
-        self._digests.append(_digest(value_bytes(value) for value in values))
+        self._halves.append(_halves(values))
+
+    def add_column(self, column: pa.Array | pa.ChunkedArray) -> None:
+        """Put the values of a column of text or binary values in; nulls count for nothing."""
+        distinct = pc.unique(column).drop_null()
+        self._halves.append(_halves_of_pseudonyms(distinct))
 
     def build(self) -> bytes:
         """The filter of everything that was put in."""
         header = _MAGIC + bytes([PROBES])
-        halves = np.unique(np.concatenate([_digest(()), *self._digests]), axis=0)
-        size = min(-(-len(halves) * BITS_PER_VALUE // 8), LARGEST_BYTES)
+        halves = np.concatenate(self._halves)
+        distinct = len(np.unique(halves[:, 0]))
+        size = min(-(-distinct * BITS_PER_VALUE // 8), LARGEST_BYTES)
         if not size:
             return header
         bits = np.zeros(size * 8, dtype=np.uint8)
@@ -54,23 +66,48 @@ class FilterBuilder:
 def may_hold(filter_bytes: bytes, values: Iterable[str | bytes]) -> bool:
     """Whether any of the values may be in the filter; never false for one that is.
 
-    A filter that cannot be read answers true, so that a damaged one makes a search slower, not wrong.
+    A filter whose header cannot be read answers true: the search becomes slower, not wrong.
     """
-    wanted = {value_bytes(value) for value in values}
-    if not filter_bytes.startswith(_MAGIC) or len(filter_bytes) < _HEADER_BYTES:
-        return bool(wanted)
-    bits = np.frombuffer(filter_bytes, dtype=np.uint8, offset=_HEADER_BYTES)
-    if not wanted or not len(bits):
+    wanted = _halves(values)
+    if not len(wanted):
         return False
-    positions = _positions(_digest(wanted), filter_bytes[len(_MAGIC)], len(bits) * 8)
+    if not filter_bytes.startswith(_MAGIC) or len(filter_bytes) < _HEADER_BYTES:
+        return True
+    bits = np.frombuffer(filter_bytes, dtype=np.uint8, offset=_HEADER_BYTES)
+    if not len(bits):
+        return False
+    positions = _positions(wanted, filter_bytes[len(_MAGIC)], len(bits) * 8)
     found = bits[positions >> np.uint64(3)] >> (positions & np.uint64(7)).astype(np.uint8) & 1
     return bool(found.all(axis=1).any())
 
 
-def _digest(values: Iterable[bytes]) -> np.ndarray:
+def _halves(values: Iterable[str | bytes]) -> np.ndarray:
     """Two 64-bit numbers a value, as an array of two columns."""
-    digests = b"".join(hashlib.blake2b(value, digest_size=16, person=_PERSON).digest() for value in values)
-    return np.frombuffer(digests, dtype="<u8").reshape(-1, 2)
+    return np.frombuffer(b"".join(map(_value_bytes, values)), dtype="<u8").reshape(-1, 2)
+
+
+def _value_bytes(value: str | bytes) -> bytes:
+    if isinstance(value, str):
+        if _HEX.fullmatch(value):
+            return bytes.fromhex(value)
+        value = value.encode()
+    elif len(value) == _VALUE_BYTES:
+        return value
+    return hashlib.blake2b(value, digest_size=_VALUE_BYTES, person=_PERSON).digest()
+
+
+def _halves_of_pseudonyms(distinct: pa.Array) -> np.ndarray:
+    """As ``_halves``, without making a Python object of each value where all of them are pseudonyms."""
+    if not len(distinct):
+        return _halves(())
+    if distinct.type == pa.string() and pc.all(pc.equal(pc.binary_length(distinct), 32)).as_py():
+        _, offsets, data = distinct.buffers()
+        start = int(np.frombuffer(offsets, dtype=np.int32)[distinct.offset])
+        text = np.frombuffer(data, dtype=np.uint8, count=32 * len(distinct), offset=start)
+        digits = _DIGITS[text]
+        if (digits != _NO_DIGIT).all():
+            return (digits[::2] << 4 | digits[1::2]).view("<u8").reshape(-1, 2)
+    return _halves(distinct.to_pylist())
 
 
 def _positions(halves: np.ndarray, probes: int, bits: int) -> np.ndarray:

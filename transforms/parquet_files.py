@@ -12,11 +12,10 @@ from collections.abc import Iterable, Iterator
 from types import TracebackType
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from schemas.errors import PromiseBroken
-from schemas.tables import OPAQUE, REPEATING, fact, holds_identifier, leaves
+from schemas.tables import OPAQUE, REPEATING, fact, holds_identifier, inherited, leaves
 from transforms.manifests import FileRecord, check_run_id, check_table_name
 from transforms.membership_filter import FilterBuilder
 from transforms.partitioning import Partitioning
@@ -222,7 +221,7 @@ class _OpenFile:
         self._rows += rows.num_rows
         self._filter.add(members)
         for values in _identifiers(rows):
-            self._filter.add(values)
+            self._filter.add_column(values)
 
     def is_large(self) -> bool:
         return self._rows >= FILE_ROWS or self._sink.tell() >= FILE_BYTES
@@ -330,21 +329,29 @@ def storage_options(schema: pa.Schema) -> dict[str, object]:
     }
 
 
-def _identifiers(rows: pa.Table) -> Iterator[list[str | bytes]]:
-    """The distinct pseudonyms of each column, or field inside a column, that holds some."""
+def _identifiers(rows: pa.Table) -> Iterator[pa.Array | pa.ChunkedArray]:
+    """Each column, and each field inside a column, that holds pseudonyms."""
     for field, values in zip(rows.schema, rows.columns, strict=True):
+        if not pa.types.is_nested(field.type):
+            if holds_identifier(field):
+                yield values
+            continue
         for chunk in values.chunks:
             yield from _identifiers_in(field, chunk)
 
 
-def _identifiers_in(field: pa.Field, values: pa.Array) -> Iterator[list[str | bytes]]:
+def _identifiers_in(field: pa.Field, values: pa.Array) -> Iterator[pa.Array]:
+    for child, inner in _inside(field, values):
+        if pa.types.is_nested(child.type):
+            yield from _identifiers_in(child, inner)
+        elif holds_identifier(child):
+            yield inner
+
+
+def _inside(field: pa.Field, values: pa.Array) -> Iterator[tuple[pa.Field, pa.Array]]:
+    """The fields right inside a nested one, with their values."""
     if pa.types.is_struct(field.type):
         for child, inner in zip(field.type, values.flatten(), strict=True):
-            yield from _identifiers_in(child, inner)
-    elif pa.types.is_list(field.type) or pa.types.is_large_list(field.type):
-        inner_field = field.type.value_field
-        if not inner_field.metadata:
-            inner_field = inner_field.with_metadata(field.metadata)
-        yield from _identifiers_in(inner_field, values.flatten())
-    elif holds_identifier(field):
-        yield pc.unique(values).drop_null().to_pylist()
+            yield inherited(child, field), inner
+    else:
+        yield inherited(field.type.value_field, field), values.flatten()

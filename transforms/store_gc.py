@@ -11,11 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from schemas.tables import AREAS
-from transforms.manifests import FOLDER, Snapshot
+from transforms.manifests import FOLDER
 from transforms.store import Store
 from transforms.store_files import DRAFT_PREFIX, FoundFile
 
 GRACE_SECONDS = 24 * 3600
+_DRAFTS = (DRAFT_PREFIX, f"{FOLDER}/{DRAFT_PREFIX}")
+_TABLES = tuple(f"{area}/" for area in AREAS)
 
 
 @dataclass(frozen=True)
@@ -74,11 +76,8 @@ def sort_out(store: Store, *, now: float, older_than: float) -> Garbage:
 
 
 def _unnamed_files(store: Store) -> Iterator[FoundFile]:
-    snapshot: Snapshot = store.snapshot
-    for area in AREAS:
-        for found in store.files_of_store.find(area):
-            if found.path not in snapshot.live:
-                yield found
-    for found in store.files_of_store.find(FOLDER):
-        if found.path.startswith(f"{FOLDER}/{DRAFT_PREFIX}"):
+    """Files of tables that are not live, and drafts; what else lies in the folder is not ours to delete."""
+    for found in store.files_of_store.find(""):
+        is_unnamed = found.path.startswith(_TABLES) and found.path not in store.snapshot.live
+        if is_unnamed or found.path.startswith(_DRAFTS):
             yield found
