@@ -273,6 +273,12 @@ def test_who_speaks_is_sealed_like_speech() -> None:
     assert (entry.kind, entry.protection, entry.column) == ("audio", SEAL, None)
 
 
+@pytest.mark.parametrize("name", ["start_time", "end_time", "language"])
+def test_when_words_were_spoken_is_sealed_with_the_words(name: str) -> None:
+    entry = field_of("17", f"content.{name}", "zoom_rtms")
+    assert (entry.kind, entry.column) == ("transcript", None)
+
+
 def test_a_visit_identifies_nobody_and_a_user_id_does() -> None:
     base = "payload.object.participant"
     found = {
