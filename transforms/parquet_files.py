@@ -125,13 +125,14 @@ class TableWriter:
         self._budget.keep()
 
     def close(self) -> list[FileRecord]:
-        """Finish all files and say what they are; durable when this returns."""
+        """Finish all files and say what they are; they are durable then, and the caller's."""
         for part in list(self._parts.values()):
             part.finish()
-        return self._records
+        records, self._records = self._records, []
+        return records
 
     def abandon(self) -> None:
-        """Delete what was written so far."""
+        """Delete what was written so far; not what ``close`` handed over, which may be committed already."""
         for part in self._parts.values():
             self._budget.forget(part)
             if part.file:

@@ -146,6 +146,18 @@ def test_an_exception_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert files_below(tmp_path) == []
 
 
+def test_an_exception_after_closing_touches_no_file(tmp_path: Path) -> None:
+    def fail() -> None:
+        with writer(tmp_path) as made:
+            made.append(calls([1]))
+            made.close()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert len(files_below(tmp_path)) == 1
+
+
 def test_other_columns_are_refused_without_their_values(tmp_path: Path) -> None:
     wrong_type = calls([1]).set_column(8, "bitrate", pa.array(["a secret"]))
     for rows in (calls([1]).drop_columns(["bitrate"]), wrong_type):
