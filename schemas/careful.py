@@ -17,22 +17,9 @@ from schemas.decoder import MAX_DEPTH, Learned, Level, Path, UnknownValue, cell_
 from schemas.strict_json import RecordFault, Value, parse_strict
 
 
-def empty_level(node: ObjectNode, path: Path = ()) -> Level:
-    """A level without rows for an object of a contract (the event itself, or an array's elements)."""
-    level = Level(0, {}, {})
-    _add_columns(node, path, level)
-    return level
-
-
-def _add_columns(node: ObjectNode, path: Path, level: Level) -> None:
-    for key, child in node.children.items():
-        below = (*path, key)
-        if isinstance(child, Field):
-            level.cells[below] = []
-        elif isinstance(child, ArrayNode):
-            level.arrays[below] = empty_level(child.items, (*below, ITEMS))
-        else:
-            _add_columns(child, below, level)
+def empty_level() -> Level:
+    """A level without rows; its columns come with the fields that are met."""
+    return Level(0, {}, {})
 
 
 class CarefulDecoder:
@@ -47,6 +34,8 @@ class CarefulDecoder:
         self._shape = shape
         self._learned = learned
         self.has_learned = False
+        # Below the deepest field of the contract nothing is walked, only sliced: keep no tree of it.
+        self._keep_below = max(len(entry.path) for entry in shape.fields) + 1
 
     def decode_into(self, level: Level, line: bytes) -> None:
         """Append one line's cells to a level of this shape.
@@ -54,7 +43,7 @@ class CarefulDecoder:
         Raises:
             RecordFault: The line is no strict JSON object; nothing has been appended.
         """
-        record = parse_strict(line, max_depth=MAX_DEPTH)
+        record = parse_strict(line, max_depth=MAX_DEPTH, keep_below=self._keep_below)
         if record.kind != "object":
             raise RecordFault("NOT_AN_EVENT", 0)
         self._append_row(self._shape.root, (), level, record, line)
@@ -74,11 +63,12 @@ class CarefulDecoder:
                 self._member(node.children[name], (*path, name), level, member, line)
             elif name in node.aliases and isinstance(node.children[node.aliases[name]], Field):
                 aliased.append((node.aliases[name], key, member))
+                self.has_learned |= self._learned.activate((*path, name))
             else:
                 level.unknown.append(UnknownValue(row, path, key, line[member.start : member.end]))
                 self.has_learned |= self._learned.learn_unknown(path, key)
         for name, key, member in aliased:
-            if level.cells[(*path, name)][row] is None:
+            if _column(level, (*path, name))[row] is None:
                 self._member(node.children[name], (*path, name), level, member, line)
             else:
                 level.unknown.append(UnknownValue(row, path, key, line[member.start : member.end]))
@@ -86,6 +76,7 @@ class CarefulDecoder:
     def _member(self, child: Node, path: Path, level: Level, value: Value, line: bytes) -> None:
         row = level.size - 1
         raw = line[value.start : value.end]
+        self.has_learned |= self._learned.activate(path)
         if isinstance(child, Field):
             self._leaf(child, path, level, value, raw)
         elif value.kind == "null":
@@ -99,7 +90,7 @@ class CarefulDecoder:
 
     def _elements(self, child: ArrayNode, path: Path, level: Level, value: Value, line: bytes) -> None:
         row = level.size - 1
-        elements = level.arrays[path]
+        elements = level.arrays.setdefault(path, empty_level())
         for item in value.items or ():
             if item.kind == "object":
                 elements.parent_rows.append(row)
@@ -110,35 +101,23 @@ class CarefulDecoder:
 
     def _leaf(self, entry: Field, path: Path, level: Level, value: Value, raw: bytes) -> None:
         if is_raw(entry):
-            level.cells[path][-1] = raw
+            _column(level, path)[-1] = raw
         elif value.kind == "null":
             self.has_learned |= self._learned.learn_null(entry.path)
         else:
             try:
-                level.cells[path][-1] = _typed_decoder(entry).decode(raw)
+                _column(level, path)[-1] = _typed_decoder(entry).decode(raw)
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
                 level.unknown.append(UnknownValue(level.size - 1, path[:-1], None, raw, path))
+
+
+def _column(level: Level, path: Path) -> list[Any]:
+    column = level.cells.get(path)
+    if column is None:
+        column = level.cells[path] = [None] * level.size
+    return column
 
 
 @cache
 def _typed_decoder(entry: Field) -> Any:
     return msgspec.json.Decoder(cell_type(entry))
-
-
-def event_type_of(line: bytes, type_at: Path) -> str | None:
-    """The event type of a strict JSON record, or None where the record names none.
-
-    Raises:
-        RecordFault: The line is not strict JSON, or no object.
-    """
-    value = parse_strict(line, max_depth=MAX_DEPTH)
-    if value.kind != "object":
-        raise RecordFault("NOT_AN_EVENT", 0)
-    for step in type_at:
-        found = next((member for key, member in value.members or () if key.decode() == step), None)
-        if found is None:
-            return None
-        value = found
-    if value.kind not in ("string", "number"):
-        return None
-    return str(msgspec.json.decode(line[value.start : value.end]))

@@ -96,7 +96,7 @@ class Level:
 
     Attributes:
         size: Number of rows.
-        cells: For each leaf path, a cell a row: a raw slice, a typed value, or None.
+        cells: For each leaf path that is in use, a cell a row: a raw slice, a typed value, or None.
         parent_rows: For each element its row in the level above (empty for the event itself).
         arrays: The arrays of this level by path.
         unknown: Values that no field of the contract takes.
@@ -133,15 +133,27 @@ class _LevelPlan:
 
 @dataclass
 class Learned:
-    """What a worker has learned about a shape beyond its contract.
+    """What a worker has learned about a shape from the events that it has seen.
+
+    A contract names every field that a platform may send; most events use a few of them. The fast decoder is
+    built for the fields that have been seen, and grows when another one comes.
 
     Attributes:
+        active: Paths that have been seen: fields, objects, arrays and other spellings.
         unknown: (parent path, key) of fields that the contract does not name.
         nullable: Paths of fields that were seen as null.
     """
 
+    active: set[Path] = field(default_factory=set)
     unknown: dict[tuple[Path, bytes], None] = field(default_factory=dict)
     nullable: set[Path] = field(default_factory=set)
+
+    def activate(self, path: Path) -> bool:
+        """Remember that a path of the contract is in use; True when the decoder has to be built anew."""
+        if path in self.active:
+            return False
+        self.active.add(path)
+        return True
 
     def learn_unknown(self, parent: Path, key: bytes) -> bool:
         """Remember an unknown key; True when the decoder has to be built anew."""
@@ -174,20 +186,24 @@ class _Builder:
         plan = _LevelPlan(struct=Struct)
         plan.struct = self._struct(node, path, "", plan)
         names = [slot.attribute for slot in plan.slots] + [attribute for _, attribute, _ in plan.arrays]
-        # attrgetter returns a bare value for one name; a repeated name keeps it a tuple.
-        plan.getter = operator.attrgetter(*names, names[0])
+        if names:
+            # attrgetter returns a bare value for one name; a repeated name keeps it a tuple.
+            plan.getter = operator.attrgetter(*names, names[0])
         return plan
 
     def _struct(self, node: ObjectNode, path: Path, prefix: str, plan: _LevelPlan) -> type[Struct]:
         fields: list[tuple[str, Any, Any]] = []
         rename: dict[str, str] = {}
+        active = self._learned.active
         for number, (key, child) in enumerate(node.children.items()):
+            if (*path, key) not in active:
+                continue
             attribute = f"f{number}"
             rename[attribute] = key
             fields.append((attribute, *self._member(child, (*path, key), prefix + attribute, plan)))
         for number, (alias, key) in enumerate(node.aliases.items()):
             child = node.children[key]
-            if isinstance(child, Field):
+            if isinstance(child, Field) and (*path, alias) in active:
                 attribute = f"a{number}"
                 rename[attribute] = alias
                 slot = self._slot(child, (*path, alias), prefix + attribute, plan, alias_of=(*path, key))
@@ -258,6 +274,7 @@ class FastDecoder:
     """
 
     def __init__(self, shape: EventShape, learned: Learned) -> None:
+        learned.active.update(shape.type_at[:end] for end in range(1, len(shape.type_at) + 1))
         self._plan = _Builder(learned).level(shape.root, ())
         self._decode = msgspec.json.Decoder(self._plan.struct).decode
         self._events = frozenset(shape.events)
@@ -419,7 +436,7 @@ def _rows_with(path: Path, present: dict[Path, list[Any]], size: int) -> int:
 def _merge_alias(slot: _Slot, column: Iterable[Any], level: Level) -> None:
     """Put a value that came under another spelling where the contract's own spelling keeps it."""
     assert slot.alias_of is not None  # noqa: S101 - narrows a type
-    cells = level.cells[slot.alias_of]
+    cells = level.cells.setdefault(slot.alias_of, [None] * level.size)
     for row, cell in enumerate(column):
         if cell is None:
             continue
@@ -433,10 +450,17 @@ def concatenate(first: Level, second: Level) -> Level:
     if not second.size and not second.unknown:
         return first
     shift = first.size
-    cells = {path: [*column, *second.cells[path]] for path, column in first.cells.items()}
+    cells = {
+        path: [
+            *first.cells.get(path, [None] * first.size),
+            *second.cells.get(path, [None] * second.size),
+        ]
+        for path in {**first.cells, **second.cells}
+    }
     arrays = {}
-    for path, below in first.arrays.items():
-        other = second.arrays[path]
+    for path in {**first.arrays, **second.arrays}:
+        below = first.arrays.get(path, Level(0, {}, {}))
+        other = second.arrays.get(path, Level(0, {}, {}))
         moved = Level(
             other.size, other.cells, other.arrays, [row + shift for row in other.parent_rows], other.unknown
         )

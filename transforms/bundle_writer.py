@@ -25,7 +25,7 @@ from schemas.telemetry import TelemetryTable
 from transforms.cut_out import CutOut, GroupKey
 from transforms.keys import IngestKeys
 from transforms.manifests import FileRecord
-from transforms.parquet_files import TableWriter
+from transforms.parquet_files import TableWriter, WriteBudget
 from transforms.partitioning import Partitioning
 from transforms.run_counts import RunCounts
 from transforms.sealing import (
@@ -77,7 +77,7 @@ class BundleWriter:
         self._received = received
         self._sealer = BundleSealer(keys, created=received)
         self._writers: dict[str, TableWriter] = {}
-        self._groups: dict[GroupKey, list[tuple[bytes, bytes]]] = {}
+        self._budget = WriteBudget()
         self._pending: list[CutOut] = []
         self._pending_bytes = 0
         self._pending_items = 0

@@ -48,7 +48,7 @@ def roster_rows(
     return pa.Table.from_arrays([made[name] for name in schema.names], schema=schema)
 
 
-def _identifying(shape: EventShape, visits: bool) -> list[Field]:
+def _identifying(shape: EventShape, level: Level, visits: bool) -> list[Field]:
     """Fields of the event itself that identify the participant, or that name the visit."""
     role = shape.envelope.get("participant", ())
     return [
@@ -58,12 +58,13 @@ def _identifying(shape: EventShape, visits: bool) -> list[Field]:
         and ITEMS not in entry.path
         and entry.path[:-1] == role[:-1]
         and entry.identifies.endswith(JOIN_ID_SUFFIX) is visits
+        and entry.path in level.cells
     ]
 
 
 def _subjects(shape: EventShape, level: Level, rows: list[int], pseudonyms: PseudonymMaker) -> pa.Array:
     found: list[list[dict[str, Any]]] = [[] for _ in rows]
-    for entry in _identifying(shape, visits=False):
+    for entry in _identifying(shape, level, visits=False):
         cells = level.cells[entry.path]
         values = [plain_text(cells[row]) for row in rows]
         made = pseudonyms.join(identifier_type(entry), values).to_pylist()
@@ -76,7 +77,7 @@ def _subjects(shape: EventShape, level: Level, rows: list[int], pseudonyms: Pseu
 
 def _visits(shape: EventShape, level: Level, rows: list[int], pseudonyms: PseudonymMaker) -> pa.Array:
     made = pa.nulls(len(rows), pa.string())
-    for entry in _identifying(shape, visits=True):
+    for entry in _identifying(shape, level, visits=True):
         cells = level.cells[entry.path]
         found = pseudonyms.join(identifier_type(entry), [plain_text(cells[row]) for row in rows])
         made = pc.coalesce(made, found)

@@ -26,6 +26,9 @@ from transforms.routing import Router
 from transforms.shape_columns import Columns, PseudonymMaker, ShapeColumns, take_columns
 
 
+_LINES_TO_LEARN_FROM = 64
+
+
 class Outcome(StrEnum):
     """What became of a record; each record has exactly one."""
 
@@ -101,23 +104,37 @@ class _ShapeState:
         self.columns = ShapeColumns(shape)
 
     def decode(self, lines: Sequence[bytes]) -> tuple[list[int], Level, list[tuple[int, str]]]:
-        """Decode lines: the indexes that were taken, their columns, and (index, code) of those refused."""
+        """Decode lines: the indexes that were taken, their columns, and (index, code) of those refused.
+
+        What the fast decoder leaves over is read carefully, a few lines at a time: as long as they teach it
+        something (a field it had not met), it is built anew and tries the rest.
+        """
         rows, level, left = self.fast.decode(lines)
-        if not left:
-            return rows, level, []
-        careful = CarefulDecoder(self.shape, self.learned)
-        more = empty_level(self.shape.root)
-        taken: list[int] = []
         refused: list[tuple[int, str]] = []
-        for index in left:
+        while left:
+            few, left = left[:_LINES_TO_LEARN_FROM], left[_LINES_TO_LEARN_FROM:]
+            taken, more, has_learned = self._decode_carefully(lines, few, refused)
+            rows, level = rows + taken, concatenate(level, more)
+            if has_learned:
+                self.fast = FastDecoder(self.shape, self.learned)
+                again, more, rest = self.fast.decode([lines[index] for index in left])
+                rows, level = rows + [left[index] for index in again], concatenate(level, more)
+                left = [left[index] for index in rest]
+        return rows, level, refused
+
+    def _decode_carefully(
+        self, lines: Sequence[bytes], indexes: list[int], refused: list[tuple[int, str]]
+    ) -> tuple[list[int], Level, bool]:
+        careful = CarefulDecoder(self.shape, self.learned)
+        level = empty_level()
+        taken = []
+        for index in indexes:
             try:
-                careful.decode_into(more, lines[index])
+                careful.decode_into(level, lines[index])
                 taken.append(index)
             except RecordFault as fault:
                 refused.append((index, fault.code))
-        if careful.has_learned:
-            self.fast = FastDecoder(self.shape, self.learned)
-        return rows + taken, concatenate(level, more), refused
+        return taken, level, careful.has_learned
 
 
 class Separator:

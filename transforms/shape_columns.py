@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from schemas.classification import Protection
 from schemas.contract import ITEMS, EventShape, Field
 from schemas.decoder import Level, Path, UnknownValue
-from schemas.telemetry import TIMESTAMP, TelemetryTable, telemetry_tables
+from schemas.telemetry import TIMESTAMP, TelemetryTable, arrow_type, telemetry_tables
 from transforms.protect import Protected, cut_fragments, keep, timestamps
 
 TENANT, MEETING = "tenant", "meeting"
@@ -85,7 +85,7 @@ def take_columns(plan: ShapeColumns, level: Level, ids: np.ndarray, pseudonyms: 
     event_types = list(map(str, level.cells[shape.type_at]))
     columns = Columns(event_ids, event_types, pa.nulls(level.size, TIMESTAMP))
     misfits: list[UnknownValue] = []
-    if "time" in plan.roles:
+    if "time" in plan.roles and plan.roles["time"].path in level.cells:
         columns.event_time = _judge(plan.roles["time"], level, columns, misfits)
     tenants = plain_texts(plan, "tenant", level)
     standard = _standard(plan, level, columns, tenants, pseudonyms)
@@ -98,9 +98,8 @@ def take_columns(plan: ShapeColumns, level: Level, ids: np.ndarray, pseudonyms: 
 
 def plain_texts(plan: ShapeColumns, role: str, level: Level) -> list[str | None]:
     """The text of an identifier role a row (numbers in their canonical text), None where it is absent."""
-    if role not in plan.roles:
-        return [None] * level.size
-    return [plain_text(cell) for cell in level.cells[plan.roles[role].path]]
+    cells = level.cells.get(plan.roles[role].path) if role in plan.roles else None
+    return [None] * level.size if cells is None else [plain_text(cell) for cell in cells]
 
 
 def plain_text(cell: Any) -> str | None:
@@ -139,7 +138,7 @@ def _standard(
         "event_time": columns.event_time,
     }
     for role in ("tenant", "meeting", "participant"):
-        if role not in plan.roles:
+        if role not in plan.roles or plan.roles[role].path not in level.cells:
             made[role] = columns.join[role] = pa.nulls(size, pa.string())
             continue
         kind = identifier_type(plan.roles[role])
@@ -227,7 +226,9 @@ def _protect(
     columns: Columns,
     misfits: list[UnknownValue],
 ) -> pa.Array:
-    cells = level.cells[entry.path]
+    cells = level.cells.get(entry.path)
+    if cells is None:
+        return pa.nulls(level.size, arrow_type(entry))
     if entry.protection is Protection.KEEP:
         return _judge(entry, level, columns, misfits)
     if entry.cut is not None:
