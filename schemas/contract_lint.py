@@ -180,7 +180,11 @@ def _known(
 
 def _logical_type(entry: Marked, where: str, file: str) -> Iterator[LintProblem]:
     given = entry.get("logicalType")
-    if given is not None and given not in _LOGICAL_TYPES:
+    if given is None:
+        # The standard's JSON Schema takes a field without a type for a map, and refuses it.
+        message = "has no logicalType, which the standard asks for; string will do for what is sealed whole"
+        yield _at(Place(file, entry.line), where, "MISSING_TYPE", message)
+    elif given not in _LOGICAL_TYPES:
         message = f"{given} is no logical type; one of {', '.join(_LOGICAL_TYPES)}"
         yield _at(Place(file, entry.line), where, "BAD_TYPE", message)
 

@@ -25,6 +25,7 @@ TABLE_WORDS: Mapping[str, str] = {
     "envelope": "role to dotted path: id, time, tenant, meeting, participant and others",
     "roster": "event type to start, end, join or leave",
     "deletionSignal": "event types by which the platform says that something was deleted or withdrawn",
+    "deletionSignalWhen": "the field and its values with which such an event is a deletion",
 }
 FIELD_WORDS: Mapping[str, str] = {
     "protection": "keep, pseudonym, seal, drop or truncate_ip, where the default does not fit",
@@ -46,18 +47,21 @@ FIELD_WORDS: Mapping[str, str] = {
 LARGEST_COUNT = 10**8
 """From here on a number without a unit is more likely an id or a phone number than a count."""
 
+LONGEST_CODE = 3
+"""Items of this length (countries, currencies) may stand in a kept list that has no closed set."""
+
 _DERIVED = (
     "audio level|audio energy|voice level|voice activity|vad|speech|speaking|spoken|talk|talking|talk time"
-    "|loudness|silence|dominant speaker|active speaker|current speaker|speaker time|speaker stats"
-    "|sentiment|emotion|emotions|mood|embedding|embeddings|voiceprint|voice print|face|faces|facial|gaze"
-    "|attention|spectrogram|keyword|keywords|keyframe|keyframes"
+    "|loudness|silence|dominant speaker|active speaker|current speaker|speaker time|speaker stats|sentiment"
+    "|emotion|emotions|mood|embedding|embeddings|voiceprint|voice print|face|faces|facial|gaze|attentiveness"
+    "|attention score|attention level|spectrogram|keyword|keywords|keyframe|keyframes"
 )
 _DERIVED_TEXT = "transcript|transcripts|transcription|caption|captions|summary|translation|ocr"
 _PERSONAL = (
-    "email|mail|phone|mobile|user name|username|display name|first name|last name|full name|nickname"
-    "|nick name|participant name|pc name|computer name|host name|hostname|password|passwd|passcode|pin|token"
-    "|secret|api key|credential|cookie|ip|ip address|mac|mac addr|mac address|address|ssn|birthday|url|uri|link"
-    "|ssid|bssid|label"
+    "email|mail|phone|phone number|mobile|user name|username|display name|first name|last name|full name"
+    "|nickname|nick name|participant name|pc name|computer name|host name|hostname|password|passwd|passcode"
+    "|pin|token|secret|api key|credential|cookie|ip|ip address|mac|mac addr|mac address|address|ssn|birthday"
+    "|url|uri|link|ssid|bssid|device label|device name"
 )
 _OPTIONS: Mapping[str, frozenset[str]] = {
     "string": frozenset({"pattern", "maxLength"}),
@@ -115,6 +119,11 @@ def _mentions(steps: tuple[str, ...], phrases: str) -> str | None:
     return next((phrase for phrase in phrases.split("|") if f" {phrase} " in words), None)
 
 
+def _ends_with(name: str, phrases: str) -> str | None:
+    words = words_of((name,))
+    return next((phrase for phrase in phrases.split("|") if words.endswith(f" {phrase} ")), None)
+
+
 def _reason(given: Any) -> bool:
     return isinstance(given, str) and len(given.split()) >= 3
 
@@ -136,8 +145,8 @@ def derived_by_name(field: MarkedField, around: Surroundings) -> Iterator[Findin
         field.path[len(around.prefix) :] if field.path[: len(around.prefix)] == around.prefix else field.path
     )
     phrase = _mentions(steps, _DERIVED)
-    if not phrase and not _is_closed(field):
-        phrase = _mentions(steps, _DERIVED_TEXT)
+    if not phrase and not _is_closed(field) and field.entry.get("logicalType") != "timestamp":
+        phrase = _mentions(steps[-1:], _DERIVED_TEXT)
     is_needed = bool(phrase) and field.is_kept
     waivers = list(_waived(field, "notDerived", is_needed))
     yield from (waiver for waiver in waivers if waiver)
@@ -172,50 +181,65 @@ def _names(value: Any) -> list[str]:
     return [str(each) for each in value] if isinstance(value, list) else [str(value)] if value else []
 
 
-def personal_by_name(field: MarkedField, around: Surroundings) -> Iterator[Finding]:
-    """A kept field may not have the name of an identifier, a secret or an address."""
-    phrase = None if _is_closed(field) else _mentions(field.path[-1:], _PERSONAL)
-    is_open = field.entry.get("logicalType") == "string" or _is_large(field)
-    is_needed = bool(phrase) and field.is_kept and is_open and field.path not in around.plumbing
-    waivers = list(_waived(field, "notPersonal", is_needed))
+def personal(field: MarkedField, around: Surroundings) -> Iterator[Finding]:
+    """A kept field may not have the name of an identifier, a secret or an address, nor the range of an id."""
+    is_open = field.is_kept and field.path not in around.plumbing and not _is_closed(field)
+    phrase = _ends_with(field.path[-1], _PERSONAL) if is_open and _may_name(field) else None
+    is_id = is_open and _has_id_range(field)
+    waivers = list(_waived(field, "notPersonal", bool(phrase) or is_id))
     yield from (waiver for waiver in waivers if waiver)
-    if is_needed and not waivers:
+    if phrase and not waivers:
         yield Finding(
             "LOOKS_PERSONAL",
             f"is kept, but its name is that of an identifier or a secret ({phrase}): classify it so, give it"
             " a closed set, or say in notPersonal why it is neither",
         )
+    elif is_id and not waivers:
+        yield Finding(
+            "LOOKS_PERSONAL",
+            f"is a number up to {LARGEST_COUNT} or more without a unit, as ids and phone numbers are: lower"
+            " the maximum, name the unit, classify it as an identifier, or say in notPersonal why it is none",
+        )
 
 
-def _is_large(field: MarkedField) -> bool:
+def _may_name(field: MarkedField) -> bool:
+    """Whether values have room for a name or a phone number."""
+    if field.entry.get("logicalType") == "string":
+        return True
     maximum = field.option("maximum")
-    return field.entry.get("logicalType") in ("integer", "number") and (
-        not isinstance(maximum, (int, float)) or maximum >= 10**6
+    is_number = field.entry.get("logicalType") in ("integer", "number")
+    return is_number and (not isinstance(maximum, (int, float)) or maximum >= 10**6)
+
+
+def _has_id_range(field: MarkedField) -> bool:
+    maximum = field.option("maximum")
+    return (
+        field.entry.get("logicalType") in ("integer", "number")
+        and isinstance(maximum, (int, float))
+        and maximum >= LARGEST_COUNT
+        and custom(field.entry, "unit") is None
     )
 
 
 def kept_numbers(field: MarkedField, around: Surroundings) -> Iterator[Finding]:
     """A kept number has bounds that mean something."""
-    if not field.is_kept or field.path in around.plumbing:
-        return
-    if field.entry.get("logicalType") not in ("integer", "number"):
-        return
     low, high = field.option("minimum"), field.option("maximum")
-    if not all(isinstance(bound, (int, float)) for bound in (low, high)):
+    if not field.is_kept or not all(isinstance(bound, (int, float)) for bound in (low, high)):
         return
     if low > high or max(abs(low), abs(high)) > 2**63 - 1:
         yield Finding("BAD_BOUNDS", "minimum and maximum must be in order and fit 64 bits")
-    elif high >= LARGEST_COUNT and custom(field.entry, "unit") is None:
-        yield Finding(
-            "LOOKS_PERSONAL",
-            f"is a number up to {LARGEST_COUNT} or more without a unit, as ids and phone numbers are: lower"
-            " the maximum, name the unit, or classify it as an identifier",
-        )
 
 
 def kept_lists(field: MarkedField, around: Surroundings) -> Iterator[Finding]:
     """A kept list is of a closed set: many small values together are a vector, or a sentence."""
-    if field.is_kept and field.is_list and not isinstance(custom(field.entry, "values"), list):
+    longest = field.option("maxLength")
+    is_code = isinstance(longest, int) and longest <= LONGEST_CODE
+    if (
+        field.is_kept
+        and field.is_list
+        and not is_code
+        and not isinstance(custom(field.entry, "values"), list)
+    ):
         yield Finding(
             "OPEN_LIST",
             "is a kept list without a closed set: numbers in a row are a vector, words in a row are prose."
@@ -298,7 +322,7 @@ def number_texts(field: MarkedField, around: Surroundings) -> Iterator[Finding]:
 FIELD_RULES: tuple[Rule, ...] = (
     derived_by_name,
     derived_by_source,
-    personal_by_name,
+    personal,
     kept_numbers,
     kept_lists,
     kept_patterns,

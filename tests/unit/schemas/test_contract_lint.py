@@ -72,6 +72,7 @@ REFUSED = [
         field("x", "string", "secret", f"{prop('protection', 'seal')}, {prop('protection', 'drop')}"),
     ),
     ("BAD_TYPE", field("x", "text", "content.chat")),
+    ("MISSING_TYPE", "{name: x, classification: content.chat}"),
     ("BAD_OPAQUE", field("x", "string", "content.chat", prop("opaque", "true"))),
     ("BAD_IDENTIFIER", field("x", "boolean", "metadata", prop("identifies", "email"))),
     ("BAD_IDENTIFIER_TYPE", field("x", "string", "identifier.direct", prop("identifies", "E Mail"))),
@@ -121,7 +122,15 @@ TAKEN = [
         prop("unit", "bytes"),
         "minimum: 0, maximum: 1000000000000",
     ),
-    field("label", "string", "metadata", prop("notPersonal", "set by our build"), SHORT),
+    field("device_name", "string", "metadata", prop("notPersonal", "set by our build"), SHORT),
+    field(
+        "serial",
+        "integer",
+        "metadata",
+        prop("notPersonal", "counts our packets"),
+        "minimum: 0, maximum: 4294967295",
+    ),
+    field("email_language", "string", "metadata", options=SHORT),
     field("key", "string", "secret", prop("protection", "drop")),
     "{name: v, logicalType: array, items: "
     + field("v", "string", "metadata", prop("values", "[a, b]"))
