@@ -1,0 +1,45 @@
+# Everything happens in .venv; nothing else on the machine is touched.
+# Needs Python 3.11 or later, git and make. Another Python: make PYTHON=/path/to/python3.12 test
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.set-up
+
+# The first Python that runs and is new enough. A name that is found may still not run (version managers).
+PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3 python; do \
+	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$name && break; done)
+
+DEMO := demo-output
+BENCH ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint bench clean
+
+help: ## List the targets.
+	@sed -n 's/^\([a-z]*\):[^#]*## /  \1\t/p' $(firstword $(MAKEFILE_LIST))
+
+setup: $(STAMP) ## Make .venv with the exact packages of constraints.txt.
+
+$(STAMP): setup.py pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "No Python 3.11 or later was found. Name one: make PYTHON=/path/to/python"; exit 1; }
+	@echo "Setting up $(VENV) (a few minutes the first time)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $(STAMP)
+
+demo: $(STAMP) ## Take generated events apart, check every outcome, show the result.
+	@$(BIN)/cofferdam demo --output $(DEMO)
+
+test: $(STAMP) ## Run all tests.
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadgroup
+
+lint: $(STAMP) ## Check style, format and types.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(STAMP) ## Measure against a naive pipeline and DuckDB (several minutes; BENCH="--quick" for a look).
+	@$(BIN)/python -m benchmarks.run $(BENCH)
+
+clean: ## Delete .venv and whatever tools left behind.
+	rm -rf $(VENV) $(DEMO) build dist ./*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
