@@ -19,6 +19,7 @@ from validation.facts import UNREAD, FactRow, FactTable, item_table, person_tabl
 from validation.gate import Gate, Verdict
 from validation.grant_rules import PersonRow, person_rows, unidentified_row
 from validation.item_rules import CONTENT, Asked, ItemFindings, find_item
+from validation.pins import check_pins
 from validation.policy import Policies, canonical_hash
 from validation.reasons import CATALOGUE, RANK, in_order
 from validation.record_rules import RecordBook, Standing, find_standing
@@ -148,9 +149,13 @@ class Decider:
     Args:
         policies: The policies.
         gate: The gate that judges; one a worker, shared so that verdicts are remembered.
+
+    Raises:
+        PromiseBroken: The policies or their suites are not those that were pinned.
     """
 
     def __init__(self, policies: Policies, gate: Gate | None = None) -> None:
+        check_pins(policies)
         self.policies = policies
         self.gate = gate or Gate()
         self._policy_hash = policies.policy_hash

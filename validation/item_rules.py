@@ -293,9 +293,10 @@ def _in_scope(item: _Item, profile: Profile) -> list[tuple[int, Mapping[str, Any
         for at, one in enumerate(item.subjects)
         if not _is_bot(one) and not read_flag(one, "view_only", otherwise=False)
     ]
-    if profile.party_scope != "featured":
+    # Somebody of whom it cannot be told is in scope, but does not put the others out of it.
+    if profile.party_scope != "featured" or not any(one.get("featured") is True for _, one in present):
         return present
-    return [(at, one) for at, one in present if read_flag(one, "featured", otherwise=True)] or present
+    return [(at, one) for at, one in present if one.get("featured") is not False]
 
 
 def _is_bot(subject: Mapping[str, Any]) -> bool:

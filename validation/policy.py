@@ -43,7 +43,7 @@ class Profile:
         regions: Names of the profiles that went into it, sorted.
         rules: Rule of every registered purpose (one of `RULES`).
         prohibited_if: Purpose to the relations to the controller that forbid it.
-        max_age_days: Days after which a grant without an end is stale; None means never.
+        max_age_days: Days after which a grant is stale, unless it has ended before; None means never.
         digital_age: Age of digital consent in years; informative, ages are an input.
     """
 
@@ -129,6 +129,7 @@ class Policies:
         profiles: Profile of each region, inheritance resolved.
         bases: (purpose, region) to its lawful basis.
         titles: Region or purpose to its plain name.
+        pins: Hashes that the policies and their suites must have, if they are pinned.
     """
 
     order: Mapping[str, tuple[object, ...]]
@@ -137,6 +138,7 @@ class Policies:
     profiles: Mapping[str, Profile]
     bases: Mapping[tuple[str, str], LawfulBasis]
     titles: Mapping[str, str]
+    pins: Mapping[str, Any] | None = None
     _merged: dict[frozenset[str], Profile] = field(default_factory=dict, repr=False, compare=False)
 
     @property

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ from validation.policy import ORDERED_VALUES, RULES, STRICTEST, Floor, LawfulBas
 POLICY_FOLDER: Final = Path(__file__).parent / "policies"
 SHIPPED_PROFILES: Final = POLICY_FOLDER / "profiles.json"
 SHIPPED_PURPOSES: Final = POLICY_FOLDER / "purposes.json"
+SHIPPED_PINS: Final = POLICY_FOLDER / "pins.json"
 
 BASES: Final = (
     "consent",
@@ -47,12 +49,16 @@ _PROFILE_KEYS: Final = frozenset(("extends", "purposes", *ORDERED_VALUES, *_MERG
 _FLOOR_NUMBERS: Final = ("skew_seconds", "min_aggregate_k", "max_backdate_days")
 
 
-def load_policies(profiles: Path | None = None, purposes: Path | None = None) -> Policies:
+def load_policies(
+    profiles: Path | None = None, purposes: Path | None = None, pins: Path | None = None
+) -> Policies:
     """Read and check a policy file and the register of purposes.
 
     Args:
         profiles: Policy file; None takes the one that the product ships.
         purposes: Register of purposes; None takes the one that the product ships.
+        pins: Hashes that policies and suites must have before anything is decided. None takes those that the
+            product ships for its own files; files of one's own are then not pinned.
 
     Raises:
         ConfigurationError: `POLICY_UNREADABLE`, `POLICY_INVALID`, `POLICY_MOSTLY`, `POLICY_BASIS_MISSING`
@@ -60,7 +66,10 @@ def load_policies(profiles: Path | None = None, purposes: Path | None = None) ->
     """
     document = read_json_object(profiles or SHIPPED_PROFILES, "policy file")
     register = read_json_object(purposes or SHIPPED_PURPOSES, "register of purposes")
-    return build_policies(document, register)
+    shipped = profiles is None and purposes is None
+    pinned = pins or (SHIPPED_PINS if shipped else None)
+    expected = None if pinned is None else read_json_object(pinned, "file of pins")
+    return replace(build_policies(document, register), pins=expected)
 
 
 def read_json_object(path: Path, what: str) -> dict[str, Any]:
