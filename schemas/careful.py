@@ -7,19 +7,42 @@ no field takes are handed on as raw bytes: unknown keys, and values whose JSON t
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 import msgspec
+import numpy as np
 
+from schemas.cells import Level, Path, UnknownValue, cell_type, is_raw, raw_column, typed_column
 from schemas.contract import ITEMS, ArrayNode, EventShape, Field, Node, ObjectNode
-from schemas.decoder import MAX_DEPTH, Learned, Level, Path, UnknownValue, cell_type, is_raw
+from schemas.decoder import MAX_DEPTH, Learned
 from schemas.strict_json import RecordFault, Value, parse_strict
 
 
-def empty_level() -> Level:
-    """A level without rows; its columns come with the fields that are met."""
-    return Level(0, {}, {})
+@dataclass
+class _Rows:
+    """A level while it is being read: columns as lists that come with the fields that are met."""
+
+    size: int = 0
+    cells: dict[Path, list[Any]] = field(default_factory=dict)
+    arrays: dict[Path, _Rows] = field(default_factory=dict)
+    parent_rows: list[int] = field(default_factory=list)
+    unknown: list[UnknownValue] = field(default_factory=list)
+
+    def column(self, path: Path) -> list[Any]:
+        column = self.cells.get(path)
+        if column is None:
+            column = self.cells[path] = [None] * self.size
+        return column
+
+    def as_level(self, fields: dict[Path, Field]) -> Level:
+        cells = {
+            path: raw_column(column) if is_raw(fields[path]) else typed_column(fields[path], column)
+            for path, column in self.cells.items()
+        }
+        arrays = {path: below.as_level(fields) for path, below in self.arrays.items()}
+        return Level(self.size, cells, arrays, np.array(self.parent_rows, dtype=np.int64), self.unknown)
 
 
 class CarefulDecoder:
@@ -34,11 +57,17 @@ class CarefulDecoder:
         self._shape = shape
         self._learned = learned
         self.has_learned = False
+        self._rows = _Rows()
+        self._fields = {entry.path: entry for entry in shape.fields}
         # Below the deepest field of the contract nothing is walked, only sliced: keep no tree of it.
         self._keep_below = max(len(entry.path) for entry in shape.fields) + 1
 
-    def decode_into(self, level: Level, line: bytes) -> None:
-        """Append one line's cells to a level of this shape.
+    def level(self) -> Level:
+        """The lines read so far, as columns."""
+        return self._rows.as_level(self._fields)
+
+    def read(self, line: bytes) -> None:
+        """Read one line and append its cells.
 
         Raises:
             RecordFault: The line is no strict JSON object; nothing has been appended.
@@ -46,15 +75,15 @@ class CarefulDecoder:
         record = parse_strict(line, max_depth=MAX_DEPTH, keep_below=self._keep_below)
         if record.kind != "object":
             raise RecordFault("NOT_AN_EVENT", 0)
-        self._append_row(self._shape.root, (), level, record, line)
+        self._append_row(self._shape.root, (), self._rows, record, line)
 
-    def _append_row(self, node: ObjectNode, path: Path, level: Level, value: Value, line: bytes) -> None:
+    def _append_row(self, node: ObjectNode, path: Path, level: _Rows, value: Value, line: bytes) -> None:
         for cells in level.cells.values():
             cells.append(None)
         level.size += 1
         self._walk(node, path, level, value, line)
 
-    def _walk(self, node: ObjectNode, path: Path, level: Level, value: Value, line: bytes) -> None:
+    def _walk(self, node: ObjectNode, path: Path, level: _Rows, value: Value, line: bytes) -> None:
         row = level.size - 1
         aliased: list[tuple[str, bytes, Value]] = []
         for key, member in value.members or ():
@@ -68,12 +97,12 @@ class CarefulDecoder:
                 level.unknown.append(UnknownValue(row, path, key, line[member.start : member.end]))
                 self.has_learned |= self._learned.learn_unknown(path, key)
         for name, key, member in aliased:
-            if _column(level, (*path, name))[row] is None:
+            if level.column((*path, name))[row] is None:
                 self._member(node.children[name], (*path, name), level, member, line)
             else:
                 level.unknown.append(UnknownValue(row, path, key, line[member.start : member.end]))
 
-    def _member(self, child: Node, path: Path, level: Level, value: Value, line: bytes) -> None:
+    def _member(self, child: Node, path: Path, level: _Rows, value: Value, line: bytes) -> None:
         row = level.size - 1
         raw = line[value.start : value.end]
         self.has_learned |= self._learned.activate(path)
@@ -88,9 +117,9 @@ class CarefulDecoder:
         else:
             level.unknown.append(UnknownValue(row, path[:-1], None, raw, path))
 
-    def _elements(self, child: ArrayNode, path: Path, level: Level, value: Value, line: bytes) -> None:
+    def _elements(self, child: ArrayNode, path: Path, level: _Rows, value: Value, line: bytes) -> None:
         row = level.size - 1
-        elements = level.arrays.setdefault(path, empty_level())
+        elements = level.arrays.setdefault(path, _Rows())
         for item in value.items or ():
             if item.kind == "object":
                 elements.parent_rows.append(row)
@@ -99,23 +128,16 @@ class CarefulDecoder:
                 raw = line[item.start : item.end]
                 level.unknown.append(UnknownValue(row, path[:-1], None, raw, path))
 
-    def _leaf(self, entry: Field, path: Path, level: Level, value: Value, raw: bytes) -> None:
+    def _leaf(self, entry: Field, path: Path, level: _Rows, value: Value, raw: bytes) -> None:
         if is_raw(entry):
-            _column(level, path)[-1] = raw
+            level.column(path)[-1] = raw
         elif value.kind == "null":
             self.has_learned |= self._learned.learn_null(entry.path)
         else:
             try:
-                _column(level, path)[-1] = _typed_decoder(entry).decode(raw)
+                level.column(path)[-1] = _typed_decoder(entry).decode(raw)
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
                 level.unknown.append(UnknownValue(level.size - 1, path[:-1], None, raw, path))
-
-
-def _column(level: Level, path: Path) -> list[Any]:
-    column = level.cells.get(path)
-    if column is None:
-        column = level.cells[path] = [None] * level.size
-    return column
 
 
 @cache

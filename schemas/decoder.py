@@ -20,15 +20,18 @@ Where a sum does not come out, the group is halved until the odd line is alone; 
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Annotated, Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any
 
 import msgspec
+import numpy as np
 import pyarrow as pa
-from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+import pyarrow.compute as pc
+from msgspec import UNSET, Raw, Struct, UnsetType
 
-from schemas.classification import Protection
+from schemas.cells import Level, Path, UnknownValue, cell_type, is_raw, raw_column, text_bytes, typed_column
 from schemas.contract import ITEMS, ArrayNode, EventShape, Field, ObjectNode
 from schemas.strict_json import RecordFault, check_containers
 
@@ -39,74 +42,6 @@ MAX_LEARNED = 64
 """Unknown fields a shape learns per worker; beyond them lines take the careful path."""
 
 _HALVE_BELOW = 4
-_INT64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
-
-Path = tuple[str, ...]
-
-
-def is_raw(entry: Field) -> bool:
-    """Whether a field's value is cut out as bytes and never decoded."""
-    return entry.protection in (Protection.SEAL, Protection.DROP)
-
-
-def cell_type(entry: Field) -> Any:
-    """The Python type into which a kept or pseudonymised value is decoded."""
-    scalar = _scalar_type(entry)
-    return list[scalar] if entry.is_list else scalar  # type: ignore[valid-type]
-
-
-def _scalar_type(entry: Field) -> Any:
-    if entry.protection is Protection.PSEUDONYM:
-        return _INT64 | str
-    if entry.protection is Protection.TRUNCATE_IP or entry.text_form is not None:
-        return str
-    base: Any = {
-        "string": str,
-        "integer": _INT64,
-        "number": float,
-        "boolean": bool,
-        "timestamp": _INT64 if entry.unit else str,
-    }[entry.logical_type]
-    for other in entry.accepts:
-        base = base | {"string": str, "integer": _INT64, "boolean": bool, "number": float}[other]
-    return base
-
-
-@dataclass(frozen=True)
-class UnknownValue:
-    """A value under a key that the contract does not name, or that does not fit its field.
-
-    Attributes:
-        row: Row of the level the value stands in.
-        parent: Known path of the object around it.
-        key: The unknown key, or None where the key is known and only the value does not fit.
-        raw: The value's JSON text.
-    """
-
-    row: int
-    parent: Path
-    key: bytes | None = field(repr=False)
-    raw: bytes = field(repr=False)
-    path: Path | None = None
-
-
-@dataclass
-class Level:
-    """Columns of one level of an event shape: the event itself, or the elements of one array.
-
-    Attributes:
-        size: Number of rows.
-        cells: For each leaf path that is in use, a cell a row: a raw slice, a typed value, or None.
-        parent_rows: For each element its row in the level above (empty for the event itself).
-        arrays: The arrays of this level by path.
-        unknown: Values that no field of the contract takes.
-    """
-
-    size: int
-    cells: dict[Path, list[Any]]
-    arrays: dict[Path, Level]
-    parent_rows: list[int] = field(default_factory=list)
-    unknown: list[UnknownValue] = field(default_factory=list)
 
 
 @dataclass
@@ -287,6 +222,8 @@ class FastDecoder:
             The indexes of the decoded lines, their columns, and the indexes of the lines left over.
         """
         rows, objects, left = self._parse(lines)
+        if not rows:
+            return [], Level(), left
         try:
             return rows, self._check([lines[row] for row in rows], objects), left
         except (_Odd, RecordFault):
@@ -295,7 +232,7 @@ class FastDecoder:
         self._sieve(lines, rows, objects, 0, len(rows), good, left)
         kept = set(good)
         objects = [entry for row, entry in zip(rows, objects, strict=True) if row in kept]
-        return good, self._columns(self._plan, objects, [], None), sorted(left)
+        return good, _columns(self._plan, objects, None), sorted(left)
 
     def _parse(self, lines: Sequence[bytes]) -> tuple[list[int], list[Any], list[int]]:
         decode = self._decode
@@ -342,131 +279,93 @@ class FastDecoder:
         if not text.isascii():
             require_utf8(text)
         account = _Account()
-        level = self._columns(self._plan, objects, [], account)
+        level = _columns(self._plan, objects, account)
         if text.count(b":") != account.colons or text.count(b"\\") != account.backslashes:
             raise _Odd
-        if not self._events.issuperset(map(str, set(level.cells[self._type_path]))):
+        types = pc.unique(level.cells[self._type_path]).to_pylist()
+        if not self._events.issuperset(map(str, types)):
             raise _Odd
         return level
 
-    def _columns(
-        self, plan: _LevelPlan, objects: list[Any], parent_rows: list[int], account: _Account | None
-    ) -> Level:
-        size = len(objects)
-        columns: list[Any] = list(zip(*map(plan.getter, objects), strict=True))
-        level = Level(size, {}, {}, parent_rows)
-        present: dict[Path, list[Any]] = {}
-        for slot, column in zip(plan.slots, columns or [()] * len(plan.slots), strict=False):
-            self._take_slot(slot, column, level, account)
-            if account is not None:
-                seen = [None if cell is UNSET else True for cell in column] if slot.is_nullable else column
-                present.setdefault(slot.path, []).append(seen)
-        for (path, _, elements), column in zip(plan.arrays, columns[len(plan.slots) :], strict=False):
-            self._take_array(path, elements, column, level, account)
-            if account is not None:
-                present.setdefault(path, []).append(column)
+
+def _columns(plan: _LevelPlan, objects: Sequence[Any], account: _Account | None) -> Level:
+    """Transpose structs into columns, and account for what stands in them if asked."""
+    level = Level(len(objects))
+    columns: list[Any] = list(zip(*map(plan.getter, objects), strict=True))
+    present: list[tuple[Path, pa.Array]] = []
+    for slot, column in zip(plan.slots, columns, strict=False):
+        array, seen = _slot_column(slot, column)
         if account is not None:
-            account.colons += sum(_rows_with(path, present, size) for path in plan.objects)
-        for path, _, elements in plan.arrays:
-            if path not in level.arrays:
-                level.arrays[path] = self._columns(elements, [], [], None)
-        return level
-
-    def _take_slot(self, slot: _Slot, column: Any, level: Level, account: _Account | None) -> None:
-        cells = [cell for cell in column if cell is not None] if account is not None else []
-        if slot.is_nullable:
-            cells = [cell for cell in column if cell is not UNSET]
-            column = [None if cell is UNSET else cell for cell in column]
+            present.append((slot.path, seen))
+            account.colons += len(seen) - seen.null_count
+            _account_cells(slot, array, account)
+        _place(slot, array, level)
+    for (path, _, elements), column in zip(plan.arrays, columns[len(plan.slots) :], strict=False):
+        counts = np.fromiter((len(cell) if cell else 0 for cell in column), np.int64, len(column))
         if account is not None:
-            account.colons += len(cells)
-            _account_cells(slot, [cell for cell in cells if cell is not None], account)
-        if slot.key is not None:
-            level.unknown.extend(
-                UnknownValue(row, slot.path, slot.key, bytes(cell))
-                for row, cell in enumerate(column)
-                if cell is not None
-            )
-        elif slot.alias_of is not None:
-            _merge_alias(slot, column, level)
-        else:
-            level.cells[slot.path] = list(column)
-
-    def _take_array(
-        self, path: Path, plan: _LevelPlan, column: Any, level: Level, account: _Account | None
-    ) -> None:
-        elements = [entry for cell in column if cell for entry in cell]
-        parents = [row for row, cell in enumerate(column) if cell for _ in cell]
-        if account is not None:
-            account.colons += sum(1 for cell in column if cell is not None)
-        level.arrays[path] = self._columns(plan, elements, parents, account)
+            seen = pa.array([None if cell is None else True for cell in column])
+            present.append((path, seen))
+            account.colons += len(seen) - seen.null_count
+        below = _columns(elements, list(chain.from_iterable(filter(None, column))), account)
+        below.parent_rows = np.repeat(np.arange(len(column)), counts)
+        level.arrays[path] = below
+    if account is not None and level.size:
+        account.colons += sum(_rows_with(path, present, level.size) for path in plan.objects)
+    return level
 
 
-def _account_cells(slot: _Slot, cells: list[Any], account: _Account) -> None:
+def _slot_column(slot: _Slot, column: Sequence[Any]) -> tuple[pa.Array, pa.Array]:
+    """A slot's column, and one that is null exactly where the key was absent."""
     if slot.is_raw:
-        text = b"".join(cells)
-        account.colons += text.count(b":")
+        array = raw_column(column)
+        return array, array
+    assert slot.entry is not None  # noqa: S101 - only unknown keys have no field, and they are raw
+    if slot.is_nullable:
+        seen = pa.array([None if cell is UNSET else True for cell in column])
+        return typed_column(slot.entry, [None if cell is UNSET else cell for cell in column]), seen
+    array = typed_column(slot.entry, column)
+    return array, array
+
+
+def _account_cells(slot: _Slot, array: pa.Array, account: _Account) -> None:
+    text = text_bytes(array)
+    account.colons += text.count(b":")
+    if slot.is_raw:
         account.backslashes += text.count(b"\\")
         if b"{" in text or b"[" in text:
-            for cell in cells:
-                if bytes(memoryview(cell)[:1]) in (b"{", b"["):
-                    check_containers(bytes(cell), max_depth=MAX_DEPTH - len(slot.path))
-        return
-    if slot.entry is not None and slot.entry.is_list:
-        cells = [item for cell in cells for item in cell]
-    texts = [cell for cell in cells if cell.__class__ is str]
-    if texts:
-        account.colons += "".join(texts).count(":")
+            for cell in array.drop_null().to_pylist():
+                if cell[:1] in (b"{", b"["):
+                    check_containers(cell, max_depth=MAX_DEPTH - len(slot.path))
 
 
-def _rows_with(path: Path, present: dict[Path, list[Any]], size: int) -> int:
-    """How many rows hold at least one field below an object (so that the object's own key is there)."""
-    below = [column for leaf, columns in present.items() if leaf[: len(path)] == path for column in columns]
-    partial = []
-    for column in below:
-        absent = column.count(None)
-        if absent == 0:
-            return size
-        if absent != size:
-            partial.append(column)
-    if not partial:
-        return 0
-    return sum(1 for cells in zip(*partial, strict=True) if any(cell is not None for cell in cells))
-
-
-def _merge_alias(slot: _Slot, column: Iterable[Any], level: Level) -> None:
-    """Put a value that came under another spelling where the contract's own spelling keeps it."""
-    assert slot.alias_of is not None  # noqa: S101 - narrows a type
-    cells = level.cells.setdefault(slot.alias_of, [None] * level.size)
-    for row, cell in enumerate(column):
-        if cell is None:
-            continue
-        if cells[row] is not None:
-            raise _Odd
-        cells[row] = cell
-
-
-def concatenate(first: Level, second: Level) -> Level:
-    """The rows of two levels of one shape, one after the other."""
-    if not second.size and not second.unknown:
-        return first
-    shift = first.size
-    cells = {
-        path: [
-            *first.cells.get(path, [None] * first.size),
-            *second.cells.get(path, [None] * second.size),
-        ]
-        for path in {**first.cells, **second.cells}
-    }
-    arrays = {}
-    for path in {**first.arrays, **second.arrays}:
-        below = first.arrays.get(path, Level(0, {}, {}))
-        other = second.arrays.get(path, Level(0, {}, {}))
-        moved = Level(
-            other.size, other.cells, other.arrays, [row + shift for row in other.parent_rows], other.unknown
+def _place(slot: _Slot, array: pa.Array, level: Level) -> None:
+    if slot.key is not None:
+        rows = np.flatnonzero(array.is_valid().to_numpy(zero_copy_only=False)).tolist()
+        level.unknown.extend(
+            UnknownValue(row, slot.path, slot.key, raw)
+            for row, raw in zip(rows, array.drop_null().to_pylist(), strict=True)
         )
-        arrays[path] = concatenate(below, moved)
-    unknown = [*first.unknown, *(replace(value, row=value.row + shift) for value in second.unknown)]
-    return Level(shift + second.size, cells, arrays, [*first.parent_rows, *second.parent_rows], unknown)
+    elif slot.alias_of is None:
+        level.cells[slot.path] = array
+    elif slot.alias_of not in level.cells:
+        level.cells[slot.alias_of] = array
+    else:
+        own = level.cells[slot.alias_of]
+        if pc.any(pc.and_(own.is_valid(), array.is_valid())).as_py():
+            raise _Odd
+        level.cells[slot.alias_of] = pc.coalesce(own, array)
+
+
+def _rows_with(path: Path, present: list[tuple[Path, pa.Array]], size: int) -> int:
+    """How many rows hold at least one field below an object (so that the object's own key is there)."""
+    partial = []
+    for leaf, seen in present:
+        if leaf[: len(path)] == path:
+            if not seen.null_count:
+                return size
+            if seen.null_count < size:
+                partial.append(seen.is_valid().to_numpy(zero_copy_only=False))
+    return int(np.logical_or.reduce(partial).sum()) if partial else 0
 
 
 def require_utf8(data: bytes) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import date
 
+import numpy as np
 import pyarrow as pa
 
 from schemas.classification import REJECTED_KIND, SEALED_KINDS
@@ -22,7 +23,7 @@ from schemas.tables import (
     ROSTER,
 )
 from schemas.telemetry import TelemetryTable
-from transforms.cut_out import CutOut, GroupKey
+from transforms.cut_out import CutOut
 from transforms.keys import IngestKeys
 from transforms.manifests import FileRecord
 from transforms.parquet_files import TableWriter, WriteBudget
@@ -31,18 +32,16 @@ from transforms.run_counts import RunCounts
 from transforms.sealing import (
     BlobRow,
     BundleSealer,
+    JoinedGroup,
     KeyRow,
     RejectedPiece,
     SealedBatch,
-    SealGroup,
     size_class,
 )
 from transforms.store_files import open_files
 
 SEAL_BYTES = 32 << 20
 """Content that gathers before it is sealed: larger blobs compress better, smaller ones keep memory flat."""
-
-SEAL_ITEMS = 100_000
 
 _PARTITIONS = {
     QUARANTINE_ITEMS: Partitioning(closed={"kind": SEALED_KINDS}, date_from="event_time"),
@@ -78,9 +77,8 @@ class BundleWriter:
         self._sealer = BundleSealer(keys, created=received)
         self._writers: dict[str, TableWriter] = {}
         self._budget = WriteBudget()
-        self._pending: list[CutOut] = []
+        self._pending: dict[tuple[str, str], list[CutOut]] = {}
         self._pending_bytes = 0
-        self._pending_items = 0
         self.counts = RunCounts()
 
     def write_telemetry(self, tables: dict[str, list[pa.Table]]) -> None:
@@ -97,10 +95,10 @@ class BundleWriter:
     def take_content(self, cuts: Sequence[CutOut]) -> None:
         """Take items in; they are sealed when enough has gathered, at the latest when the bundle ends."""
         for cut in cuts:
-            self._pending.append(cut)
-            self._pending_items += cut.size
-            self._pending_bytes += sum(map(len, cut.framed))
-        if self._pending_bytes >= SEAL_BYTES or self._pending_items >= SEAL_ITEMS:
+            self._pending.setdefault((cut.kind, cut.contract), []).append(cut)
+            self._pending_bytes += cut.bytes
+            self.counts.items[cut.kind] += cut.size
+        if self._pending_bytes >= SEAL_BYTES:
             self._seal_pending()
 
     def write_rejects(self, pieces: Sequence[RejectedPiece], rows: Sequence[dict[str, object]]) -> None:
@@ -149,41 +147,22 @@ class BundleWriter:
         self.counts.rows[name] += rows.num_rows
 
     def _seal_pending(self) -> None:
-        if not self._pending:
-            return
-        groups: dict[GroupKey, list[tuple[bytes, bytes]]] = {}
-        places: list[tuple[GroupKey, int]] = []
-        for cut in self._pending:
-            for key, item_id, framed in zip(cut.groups, cut.item_ids, cut.framed, strict=True):
-                members = groups.setdefault(key, [])
-                places.append((key, len(members)))
-                members.append((item_id, framed))
-        batch = self._sealer.seal_groups([SealGroup(*key, items) for key, items in groups.items()])
-        self._append_sealed(batch)
-        self._append_items(groups, places, batch)
-        self._pending, self._pending_bytes, self._pending_items = [], 0, 0
+        for (kind, contract), cuts in self._pending.items():
+            groups, order = joined_groups(kind, contract, cuts)
+            batch = self._sealer.seal_groups(groups)
+            self._append_sealed(batch)
+            if cuts[0].rows is not None:
+                self._append_items(cuts, order, batch)
+        self._pending, self._pending_bytes = {}, 0
 
-    def _append_items(
-        self,
-        groups: dict[GroupKey, list[tuple[bytes, bytes]]],
-        places: list[tuple[GroupKey, int]],
-        batch: SealedBatch,
-    ) -> None:
-        starts: dict[GroupKey, int] = {}
-        position = 0
-        for key, members in groups.items():
-            starts[key] = position
-            position += len(members)
-        sealed = [starts[key] + place for key, place in places]
-        rows = pa.concat_tables([cut.rows for cut in self._pending])
+    def _append_items(self, cuts: Sequence[CutOut], order: np.ndarray, batch: SealedBatch) -> None:
+        rows = pa.concat_tables([cut.rows for cut in cuts]).take(pa.array(order))
         schema = FIXED_TABLES[QUARANTINE_ITEMS]
         added = {
-            "key_id": pa.array([batch.item_key_ids[at] for at in sealed], schema.field("key_id").type),
-            "blob_part": pa.array([batch.item_parts[at] for at in sealed], pa.int32()),
+            "key_id": pa.array(batch.item_key_ids, schema.field("key_id").type),
+            "blob_part": pa.array(batch.item_parts, pa.int32()),
         }
         arrays = [added[name] if name in added else rows.column(name) for name in schema.names]
-        for key, members in groups.items():
-            self.counts.items[key[3]] += len(members)
         self._append(QUARANTINE_ITEMS, pa.Table.from_arrays(arrays, schema=schema))
 
     def _append_sealed(self, batch: SealedBatch) -> None:
@@ -191,6 +170,43 @@ class BundleWriter:
             self._append(QUARANTINE_KEYS, _table(QUARANTINE_KEYS, KeyRow._fields, batch.keys))
         if batch.blobs:
             self._append(QUARANTINE_BLOBS, _table(QUARANTINE_BLOBS, BlobRow._fields, batch.blobs))
+
+
+def joined_groups(kind: str, contract: str, cuts: Sequence[CutOut]) -> tuple[list[JoinedGroup], np.ndarray]:
+    """Items of one kind grouped by tenant, meeting and sender, each group in one piece.
+
+    Returns:
+        The groups, and the order of the cuts' items in them.
+    """
+    codes = np.zeros(sum(cut.size for cut in cuts), dtype=np.int64)
+    names: list[list[str | None]] = []
+    for place in range(3):
+        encoded = pa.chunked_array([cut.join[place] for cut in cuts]).combine_chunks()
+        encoded = _whole(encoded).dictionary_encode(null_encoding="encode")
+        distinct = encoded.dictionary.to_pylist()
+        names.append(distinct)
+        codes = codes * len(distinct) + encoded.indices.to_numpy().astype(np.int64)
+    order = np.argsort(codes, kind="stable")
+    ordered = codes[order]
+    framed = _whole(pa.chunked_array([cut.framed for cut in cuts]).cast(pa.large_binary()).combine_chunks())
+    framed = framed.take(pa.array(order))
+    offsets = np.frombuffer(framed.buffers()[1], dtype=np.int64)[framed.offset :]
+    content = memoryview(framed.buffers()[2])
+    item_ids = np.concatenate([cut.item_ids for cut in cuts])[order].tobytes()
+    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]).tolist()
+    groups = []
+    for start, end in zip(starts, [*starts[1:], len(ordered)], strict=True):
+        code, join = int(ordered[start]), []
+        for distinct in reversed(names):
+            code, index = divmod(code, len(distinct))
+            join.append(distinct[index])
+        joined = content[offsets[start] : offsets[end]]
+        groups.append(JoinedGroup(*reversed(join), kind, contract, item_ids[16 * start : 16 * end], joined))
+    return groups, order
+
+
+def _whole(array: pa.Array) -> pa.Array:
+    return pa.concat_arrays(array.chunks) if isinstance(array, pa.ChunkedArray) else array
 
 
 def _table(name: str, fields: Sequence[str], rows: Iterable[tuple[object, ...]]) -> pa.Table:

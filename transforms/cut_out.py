@@ -1,7 +1,7 @@
 """Cut out: the pieces of content of a group of events, ready to be sealed, and the rows that describe them.
 
 One item is everything of one kind that one event holds. Its parts are raw slices of the record; they are
-framed as bytes and never become text.
+framed as whole columns, copied from buffer to buffer, and never become text.
 """
 
 from __future__ import annotations
@@ -14,147 +14,204 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.classification import KIND_NUMBER, UNCLASSIFIED_KIND, Protection
-from schemas.contract import ITEMS, EventShape, Field
-from schemas.decoder import Level, Path, UnknownValue
+from schemas.cells import Level, Path, UnknownValue
+from schemas.classification import (
+    IDENTITY_KIND,
+    KIND_NUMBER,
+    SECRET_KIND,
+    UNCLASSIFIED_KIND,
+    Protection,
+)
+from schemas.contract import ITEMS, Field
 from schemas.tables import FIXED_TABLES, QUARANTINE_ITEMS
-from transforms.sealing import frame_parts, size_class
-from transforms.shape_columns import Columns, ShapeColumns, ordinals
+from transforms.chunked_encryption import length_prefixed
+from transforms.sealed_format import frame_parts, size_class
+from transforms.shape_columns import Columns, ShapeColumns, hex_column, ordinals
 
-_NULL = b"null"
-_EMPTY = (_NULL, b'""', b"[]", b"{}")
+NEVER_RELEASED = (IDENTITY_KIND, SECRET_KIND)
+"""Kinds that no decision can release: they are sealed and counted, but are no items of the quarantine."""
+
+_EMPTY = pa.array([b"null", b'""', b"[]", b"{}"], pa.binary())
+_LONGEST_EMPTY = 4
 _JSON_TYPES = {b'"': "string", b"{": "object", b"[": "array", b"t": "boolean", b"f": "boolean", b"n": "null"}
-
-GroupKey = tuple[str | None, str | None, str | None, str, str]
-"""Tenant, meeting and sender under the join key, kind, contract: what shares a data key in a bundle."""
-
 _SEALED_LATER = ("key_id", "blob_part")
 
 
 @dataclass
 class CutOut:
-    """Items of one group of events.
+    """The items of one kind in one group of events.
 
     Attributes:
-        item_ids: 16 bytes an item.
-        framed: Framed parts of each item.
-        groups: What each item shares its data key with.
-        rows: Rows of the items table but for the columns that sealing adds.
-        dropped: Values dropped by contract, by field.
-        unknown: Values of unknown keys and values that do not fit (all of them are in items too).
+        kind: Their kind.
+        contract: Contract that cut them out.
+        item_ids: Ids, shape (items, 16), uint8.
+        framed: Framed parts of each item, with the length before it (binary).
+        join: Join pseudonyms of tenant, meeting and participant for each item.
+        rows: Rows of the items table but for the columns that sealing adds; None for kinds never released.
     """
 
-    item_ids: list[bytes] = field(default_factory=list)
-    framed: list[bytes] = field(default_factory=list, repr=False)
-    groups: list[GroupKey] = field(default_factory=list)
-    rows: pa.Table | None = None
-    dropped: Counter[str] = field(default_factory=Counter)
-    unknown: list[UnknownValue] = field(default_factory=list)
+    kind: str
+    contract: str
+    item_ids: np.ndarray
+    framed: pa.Array = field(repr=False)
+    join: list[pa.Array] = field(repr=False)
+    rows: pa.Table | None = field(repr=False)
 
     @property
     def size(self) -> int:
         """Number of items."""
         return len(self.item_ids)
 
-    @classmethod
-    def of(cls, shape: EventShape, plan: ShapeColumns, level: Level, columns: Columns) -> CutOut:
-        """Cut the content out of decoded events."""
-        cut = cls()
-        collector = _Collector(shape, columns, cut)
-        collector.collect(level, (), np.arange(level.size), [""] * level.size)
-        rows, kinds = collector.frame(cut)
-        if rows:
-            join = {role: array.to_pylist() for role, array in columns.join.items()}
-            label = shape.contract_label
-            cut.groups = [
-                (join["tenant"][row], join["meeting"][row], join["participant"][row], kind, label)
-                for row, kind in zip(rows, kinds, strict=True)
-            ]
-            cut.rows = _item_rows(shape, plan, columns, cut, rows, kinds)
-        return cut
+    @property
+    def bytes(self) -> int:
+        """Bytes of content."""
+        return int(self.framed.nbytes)
+
+
+@dataclass
+class CutGroup:
+    """All that was cut out of a group of events.
+
+    Attributes:
+        cuts: Items by kind.
+        dropped: Values dropped by contract, by field.
+        unknown: Values of unknown keys and values that do not fit (all of them are in items too).
+    """
+
+    cuts: list[CutOut] = field(default_factory=list)
+    dropped: Counter[str] = field(default_factory=Counter)
+    unknown: list[UnknownValue] = field(default_factory=list)
+
+
+def cut_out(plan: ShapeColumns, level: Level, columns: Columns) -> CutGroup:
+    """Cut the content out of decoded events."""
+    group = CutGroup()
+    collector = _Collector(plan, level.size, columns, group)
+    collector.collect_events(level)
+    for path, below in level.arrays.items():
+        collector.collect_elements(below, path, np.arange(level.size), [""] * level.size)
+    for kind, parts in collector.columns_by_kind():
+        group.cuts.append(_cut_kind(plan, kind, parts, columns))
+    return group
 
 
 class _Collector:
-    """Gathers parts by (kind, event row)."""
+    """Gathers framed parts by kind: whole columns for the event's own fields, single cells for the rest."""
 
-    def __init__(self, shape: EventShape, columns: Columns, cut: CutOut) -> None:
-        self._shape = shape
+    def __init__(self, plan: ShapeColumns, size: int, columns: Columns, group: CutGroup) -> None:
+        self._fields = plan.fields
+        self._size = size
         self._columns = columns
-        self._cut = cut
-        self._parts: dict[str, dict[int, list[tuple[str, bytes]]]] = {}
-        self._fields = {entry.path: entry for entry in shape.fields}
+        self._group = group
+        self._whole: dict[str, list[pa.Array]] = {}
+        self._single: dict[str, dict[int, list[tuple[str, bytes]]]] = {}
 
-    def collect(self, level: Level, path: Path, events: np.ndarray, places: Sequence[str]) -> None:
-        """Gather the parts of one level and of the arrays below it.
+    def collect_events(self, level: Level) -> None:
+        """Gather the parts of the event level."""
+        for path, cells in level.cells.items():
+            entry = self._fields[path]
+            if entry.protection is Protection.DROP:
+                self._drop(entry, cells)
+            elif entry.protection is Protection.SEAL:
+                cells = without_empty(cells)
+                if entry.kind_by is not None:
+                    self._by_sibling(entry, level, cells, np.arange(level.size), [""] * level.size)
+                elif cells.null_count < len(cells):
+                    framed = _framed_column(entry.dotted.encode(), cells)
+                    self._whole.setdefault(entry.kind, []).append(framed)
+        unknown = [*level.unknown, *self._columns.misfits.get((), ())]
+        self._unclassified(unknown, np.arange(level.size), [""] * level.size if unknown else [])
+
+    def collect_elements(
+        self, level: Level, path: Path, parent_events: np.ndarray, parent_places: Sequence[str]
+    ) -> None:
+        """Gather the parts of an array's elements and of the arrays below it.
 
         Args:
-            level: The level.
-            path: Path of the array whose elements it holds, empty for the events.
-            events: Event row of each of its rows.
-            places: Each row's place in its arrays, as text (`[2]`), for the parts' paths.
+            level: The elements.
+            path: Path of the array.
+            parent_events: Event row of each row of the level above.
+            parent_places: Each of these rows' place in its arrays, as text (`[2]`).
         """
-        rows = events.tolist()
+        events = parent_events[level.parent_rows]
+        places = [
+            f"{parent_places[parent]}[{place}]"
+            for parent, place in zip(level.parent_rows, ordinals(level.parent_rows), strict=True)
+        ]
         for leaf, cells in level.cells.items():
             entry = self._fields[leaf]
-            if entry.protection is Protection.SEAL:
-                self._seal(entry, level, cells, rows, places)
-            elif entry.protection is Protection.DROP:
-                self._cut.dropped[entry.dotted] += len(cells) - cells.count(None)
-        self._unclassified([*level.unknown, *self._columns.misfits.get(path, ())], rows, places)
+            if entry.protection is Protection.DROP:
+                self._drop(entry, cells)
+            elif entry.protection is Protection.SEAL:
+                self._by_sibling(entry, level, without_empty(cells), events, places)
+        self._unclassified([*level.unknown, *self._columns.misfits.get(path, ())], events, places)
         for below, child in level.arrays.items():
-            parents = np.asarray(child.parent_rows, dtype=np.int64)
-            child_places = [
-                f"{places[parent]}[{place}]"
-                for parent, place in zip(child.parent_rows, ordinals(child.parent_rows), strict=True)
-            ]
-            self.collect(child, below, events[parents], child_places)
+            self.collect_elements(child, below, events, places)
 
-    def _seal(
-        self,
-        entry: Field,
-        level: Level,
-        cells: Sequence[bytes | None],
-        rows: Sequence[int],
-        places: Sequence[str],
+    def _drop(self, entry: Field, cells: pa.Array) -> None:
+        self._group.dropped[entry.dotted] += len(cells) - cells.null_count
+
+    def _by_sibling(
+        self, entry: Field, level: Level, cells: pa.Array, events: np.ndarray, places: Sequence[str]
     ) -> None:
-        name = entry.dotted
-        if entry.kind_by is None:
-            parts = self._parts.setdefault(entry.kind, {})
-            for row, cell in enumerate(cells):
-                if cell is not None and cell not in _EMPTY:
-                    parts.setdefault(rows[row], []).append((name + places[row], cell))
-            return
-        siblings = level.cells.get((*entry.path[:-1], entry.kind_by.sibling), [None] * len(cells))
-        for row, cell in enumerate(cells):
-            if cell is not None and cell not in _EMPTY:
+        siblings: list[object] = [None] * len(cells)
+        if entry.kind_by is not None:
+            path = (*entry.path[:-1], entry.kind_by.sibling)
+            if path in level.cells:
+                siblings = level.cells[path].to_pylist()
+        for row in np.flatnonzero(cells.is_valid().to_numpy(zero_copy_only=False)).tolist():
+            kind = entry.kind
+            if entry.kind_by is not None:
                 kind = entry.kind_by.kinds.get(str(siblings[row]), entry.kind_by.otherwise)
-                self._parts.setdefault(kind, {}).setdefault(rows[row], []).append((name + places[row], cell))
+            self._add(kind, int(events[row]), entry.dotted + places[row], cells[row].as_py())
 
     def _unclassified(
-        self, unknown: Sequence[UnknownValue], rows: Sequence[int], places: Sequence[str]
+        self, unknown: Sequence[UnknownValue], events: np.ndarray, places: Sequence[str]
     ) -> None:
-        self._cut.unknown.extend(unknown)
-        parts = self._parts.setdefault(UNCLASSIFIED_KIND, {})
+        self._group.unknown.extend(unknown)
         for value in unknown:
-            parts.setdefault(rows[value.row], []).append(
-                (_dotted(value) + places[value.row], _with_its_key(value))
-            )
+            path = _dotted(value) + places[value.row]
+            self._add(UNCLASSIFIED_KIND, int(events[value.row]), path, _with_its_key(value))
 
-    def frame(self, cut: CutOut) -> tuple[list[int], list[str]]:
-        """Frame the items; returns the event row and the kind of each."""
-        rows: list[int] = []
-        kinds: list[str] = []
-        ids = [bytes.fromhex(event_id[:30]) for event_id in self._columns.event_ids]
-        for kind, by_row in self._parts.items():
-            number = bytes((KIND_NUMBER[kind],))
-            for row, parts in by_row.items():
-                rows.append(row)
-                kinds.append(kind)
-                # The event's digest with the kind in the place of its last byte: the same item again has
-                # the same id, in this run and in any other.
-                cut.item_ids.append(ids[row] + number)
-                cut.framed.append(frame_parts(parts))
-        return rows, kinds
+    def _add(self, kind: str, event: int, path: str, raw: bytes) -> None:
+        self._single.setdefault(kind, {}).setdefault(event, []).append((path, raw))
+
+    def columns_by_kind(self) -> Iterator[tuple[str, list[pa.Array]]]:
+        """For each kind its columns of framed parts, as long as the events, null where there is none."""
+        for kind in {**self._whole, **self._single}:
+            columns = self._whole.get(kind, [])
+            if kind in self._single:
+                framed: list[bytes | None] = [None] * self._size
+                for event, parts in self._single[kind].items():
+                    framed[event] = frame_parts(parts)
+                columns = [*columns, pa.array(framed, pa.binary())]
+            yield kind, columns
+
+
+def without_empty(cells: pa.Array) -> pa.Array:
+    """Raw cells without the JSON values that hold nothing: null, "", [], {}."""
+    short = pc.less_equal(pc.binary_length(cells), _LONGEST_EMPTY)
+    if not pc.any(short).as_py():
+        return cells
+    return pc.if_else(pc.is_in(cells, value_set=_EMPTY), None, cells)
+
+
+def _framed_column(path: bytes, cells: pa.Array) -> pa.Array:
+    """A column of raw values as framed parts: length and path, length and value (`frame_parts`)."""
+    lengths = pc.fill_null(pc.binary_length(cells), 0).to_numpy().astype(">u4")
+    return pc.binary_join_element_wise(
+        pa.scalar(length_prefixed(path), pa.binary()),
+        _four_bytes(lengths),
+        cells,
+        pa.scalar(b"", pa.binary()),
+    )
+
+
+def _four_bytes(numbers: np.ndarray) -> pa.Array:
+    offsets = np.arange(len(numbers) + 1, dtype=np.int32) * 4
+    return pa.Array.from_buffers(
+        pa.binary(), len(numbers), [None, pa.py_buffer(offsets), pa.py_buffer(numbers.tobytes())]
+    )
 
 
 def _dotted(value: UnknownValue) -> str:
@@ -171,57 +228,73 @@ def json_type(raw: bytes) -> str:
     return _JSON_TYPES.get(raw[:1], "number")
 
 
+def _cut_kind(plan: ShapeColumns, kind: str, parts: list[pa.Array], columns: Columns) -> CutOut:
+    """The items of one kind: the parts of each event joined, with the whole length before them."""
+    here = np.logical_or.reduce([part.is_valid().to_numpy(zero_copy_only=False) for part in parts])
+    at = pa.array(np.flatnonzero(here))
+    everything = len(at) == len(here)
+    framed = parts[0]
+    if len(parts) > 1:
+        empty = pa.scalar(b"", pa.binary())
+        framed = pc.binary_join_element_wise(*parts, empty, null_handling="replace", null_replacement=b"")
+    framed = framed if everything else framed.take(at)
+    lengths = pc.binary_length(framed).to_numpy().astype(">u4")
+    prefixed = pc.binary_join_element_wise(_four_bytes(lengths), framed, pa.scalar(b"", pa.binary()))
+    # The event's digest with the kind in the place of its last byte: the same item again has the same id, in
+    # this run and in any other.
+    item_ids = columns.ids[here].copy()
+    item_ids[:, -1] = KIND_NUMBER[kind]
+    join = [columns.join[role] for role in ("tenant", "meeting", "participant")]
+    join = join if everything else [array.take(at) for array in join]
+    rows = None
+    if kind not in NEVER_RELEASED:
+        rows = _item_rows(plan, kind, item_ids, lengths.astype(np.int64), join, columns, at)
+    return CutOut(kind, plan.shape.contract_label, item_ids, prefixed, join, rows)
+
+
 def _item_rows(
-    shape: EventShape,
     plan: ShapeColumns,
+    kind: str,
+    item_ids: np.ndarray,
+    lengths: np.ndarray,
+    join: list[pa.Array],
     columns: Columns,
-    cut: CutOut,
-    rows: list[int],
-    kinds: list[str],
+    at: pa.Array,
 ) -> pa.Table:
     schema = FIXED_TABLES[QUARANTINE_ITEMS]
-    at = pa.array(rows, pa.int64())
-    size = len(rows)
-    text = b"".join(cut.item_ids).hex()
+    size = len(at)
+    sizes, which = np.unique(lengths, return_inverse=True)
+    classes = np.array([size_class(length) for length in sizes.tolist()], dtype=np.int32)
     made: dict[str, pa.Array] = {
-        "item_id": pa.array([text[start : start + 32] for start in range(0, len(text), 32)], pa.string()),
-        "event_id": pc.take(pa.array(columns.event_ids, pa.string()), at),
-        "source": pa.repeat(pa.scalar(shape.source), size),
-        "event_type": pc.take(pa.array(columns.event_types, pa.string()), at),
-        "kind": pa.array(kinds, pa.string()),
-        "tenant_join": pc.take(columns.join["tenant"], at),
-        "meeting_join": pc.take(columns.join["meeting"], at),
-        "sender_join": pc.take(columns.join["participant"], at),
-        "event_time": pc.take(columns.event_time, at),
-        "size_class": pa.array([size_class(len(framed)) for framed in cut.framed], pa.int32()),
-        "contract": pa.repeat(pa.scalar(shape.contract_label), size),
+        "item_id": hex_column(item_ids),
+        "event_id": columns.event_ids.take(at),
+        "source": pa.repeat(pa.scalar(plan.shape.source), size),
+        "event_type": columns.event_types.take(at),
+        "kind": pa.repeat(pa.scalar(kind), size),
+        "tenant_join": join[0],
+        "meeting_join": join[1],
+        "sender_join": join[2],
+        "event_time": columns.event_time.take(at),
+        "size_class": pa.array(classes[which]),
+        "contract": pa.repeat(pa.scalar(plan.shape.contract_label), size),
     }
     for name, role in (("recorded_start", "started"), ("recorded_end", "ended"), ("region", "region")):
         judged = columns.judged.get(plan.roles[role].path) if role in plan.roles else None
-        made[name] = pa.nulls(size, schema.field(name).type) if judged is None else pc.take(judged, at)
-    made["consent_flag"] = _consent_flags(shape, columns, schema.field("consent_flag").type, at)
-    names = [name for name in schema.names if name not in _SEALED_LATER]
-    return pa.Table.from_arrays(
-        [made[name] for name in names], schema=pa.schema([schema.field(n) for n in names])
-    )
+        made[name] = pa.nulls(size, schema.field(name).type) if judged is None else judged.take(at)
+    made["consent_flag"] = _consent_flags(plan, columns, schema.field("consent_flag").type, at)
+    fields = [schema.field(name) for name in schema.names if name not in _SEALED_LATER]
+    return pa.Table.from_arrays([made[entry.name] for entry in fields], schema=pa.schema(fields))
 
 
-def _consent_flags(shape: EventShape, columns: Columns, kind: pa.DataType, at: pa.Array) -> pa.Array:
+def _consent_flags(plan: ShapeColumns, columns: Columns, kind: pa.DataType, at: pa.Array) -> pa.Array:
     """What events claim about consent: the judged columns of the flag's object; null without one."""
-    path = shape.envelope.get("consent")
-    members = {member.name: columns.judged.get((*path, member.name)) if path else None for member in kind}
-    if all(array is None for array in members.values()):
+    path = plan.shape.envelope.get("consent")
+    members = [columns.judged.get((*path, member.name)) if path else None for member in kind]
+    if all(array is None for array in members):
         return pa.nulls(len(at), kind)
     arrays = [
-        pa.nulls(len(at), member.type) if (array := members[member.name]) is None else pc.take(array, at)
-        for member in kind
+        pa.nulls(len(at), member.type) if array is None else array.take(at).cast(member.type)
+        for array, member in zip(members, kind, strict=True)
     ]
-    arrays = [array.cast(member.type) for array, member in zip(arrays, kind, strict=True)]
-    absent = pc.and_(pc.and_(pc.is_null(arrays[0]), pc.is_null(arrays[1])), pc.is_null(arrays[2]))
+    absent = pc.and_(pc.and_(arrays[0].is_null(), arrays[1].is_null()), arrays[2].is_null())
     return pa.StructArray.from_arrays(arrays, fields=list(kind), mask=absent)
-
-
-def merged(cuts: Sequence[CutOut]) -> Iterator[tuple[GroupKey, bytes, bytes]]:
-    """All items of several groups: group key, item id, framed parts."""
-    for cut in cuts:
-        yield from zip(cut.groups, cut.item_ids, cut.framed, strict=True)

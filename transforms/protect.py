@@ -1,14 +1,14 @@
-"""Columns of decoded cells become typed Arrow columns; what does not fit its contract is handed back.
+"""Columns of decoded cells become typed telemetry columns; what does not fit its contract is handed back.
 
 Both decoders feed the functions here, so that a value is judged in one place only. A cell that is outside its
 closed set, pattern, range or unit never reaches the column: its row is named as a misfit, the column holds a
-null there, and the caller seals the value.
+null there, and the caller seals the value. Strings are judged by distinct value, not by row.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,14 +17,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.contract import Field
+from schemas.telemetry import TIMESTAMP, arrow_type
 
-TIMESTAMP = pa.timestamp("ms", tz="UTC")
 EARLIEST_MS = 946_684_800_000  # 2000-01-01: no event of a meeting platform is older
 LATEST_MS = 4_102_444_800_000  # 2100-01-01
 
-_UNIT_SIGNS = {"percent": "%", "fps": "fps", "kbps": "kbps", "ms": "ms", "mbps": "mbps", "dbm": "dbm"}
-_RFC3339 = r"^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)$"
 _NOTHING = r"[^\s\S]"
+_UNIT_SIGNS = {"percent": "%", "fps": "fps", "kbps": "kbps", "ms": "ms", "mbps": "mbps", "dbm": "dbm"}
+_RFC3339 = r"\A\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)\z"
 _TRUTH = {"true": True, "false": False}
 
 
@@ -41,48 +41,38 @@ class Protected:
     misfits: list[int]
 
 
-def kept_type(entry: Field) -> pa.DataType:
-    """Arrow type of a kept field's column."""
-    if entry.is_list:
-        return pa.list_(_scalar_type(entry))
-    return _scalar_type(entry)
+def keep(entry: Field, cells: pa.Array) -> Protected:
+    """The column of a field that is kept: judged against its closed set, pattern, range or unit.
 
-
-def _scalar_type(entry: Field) -> pa.DataType:
-    if entry.logical_type == "timestamp":
-        return TIMESTAMP
-    if entry.text_form is not None:
-        return pa.float64()
-    return {
-        "integer": pa.int64(),
-        "number": pa.float64(),
-        "boolean": pa.bool_(),
-    }.get(entry.logical_type, pa.string())
-
-
-def keep(entry: Field, cells: Sequence[Any]) -> Protected:
-    """The column of a field that is kept: judged against its closed set, pattern, range or unit."""
+    Args:
+        entry: The field.
+        cells: Its decoded cells (`schemas.cells.arrow_cell_type`).
+    """
     if entry.is_list:
         return _keep_lists(entry, cells)
-    if entry.logical_type == "timestamp":
+    if is_time(entry):
         return timestamps(cells, entry.unit)
-    if entry.text_form is not None:
-        return _by_distinct(cells, _number_reader(entry), pa.float64())
+    wanted = arrow_type(entry)
+    if wanted == pa.string():
+        return _strings(entry, cells)
+    if cells.type == pa.string():
+        return _by_distinct(cells, _reader(entry), wanted)
     if entry.logical_type == "boolean":
-        return _booleans(cells)
-    if entry.logical_type in ("integer", "number"):
-        return _numbers(entry, cells)
-    return _strings(entry, cells)
+        return Protected(cells, [])
+    return _numbers(entry, cells)
 
 
-def _strings(entry: Field, cells: Sequence[Any]) -> Protected:
-    column = pa.array(cells, pa.string())
-    encoded = column.dictionary_encode()
+def is_time(entry: Field) -> bool:
+    """Whether a field holds a point in time."""
+    return entry.logical_type == "timestamp" or (entry.unit or "").endswith("since 1970 UTC")
+
+
+def _strings(entry: Field, cells: pa.Array) -> Protected:
+    encoded = cells.dictionary_encode()
     allowed = _allowed(entry, encoded.dictionary)
     if pc.all(allowed, min_count=0).as_py():
-        return Protected(column, [])
-    fits = pc.take(allowed, encoded.indices)
-    return _without(column, fits)
+        return Protected(cells, [])
+    return _without(cells, pc.take(allowed, encoded.indices))
 
 
 def _allowed(entry: Field, values: pa.Array) -> pa.Array:
@@ -102,112 +92,75 @@ def _without(column: pa.Array, fits: pa.Array) -> Protected:
     return Protected(pc.if_else(fits, column, pa.scalar(None, column.type)), misfits)
 
 
-def _numbers(entry: Field, cells: Sequence[Any]) -> Protected:
-    kind = pa.int64() if entry.logical_type == "integer" else pa.float64()
-    if any(cell.__class__ is str for cell in cells):
-        return _by_distinct(cells, _plain_number_reader(entry), kind)
-    column = pa.array(cells, kind)
+def _numbers(entry: Field, column: pa.Array) -> Protected:
+    kind = column.type
     if entry.values is not None:
-        return _without(column, _in_closed_numbers(entry, column))
+        inside = pc.is_in(column, value_set=pa.array(list(entry.values), kind))
+        return _without(column, pc.or_(inside, pc.is_null(column)))
     low, high = pc.min_max(column).as_py().values()
-    if low is None or (low >= (entry.minimum or 0) and high <= (entry.maximum or 0)):
+    if low is None or (_least(entry) <= low and high <= _most(entry)):
         return Protected(column, [])
-    above = pc.greater_equal(column, pa.scalar(entry.minimum or 0, kind))
-    return _without(column, pc.and_(above, pc.less_equal(column, pa.scalar(entry.maximum or 0, kind))))
+    above = pc.greater_equal(column, pa.scalar(_least(entry), kind))
+    return _without(column, pc.and_(above, pc.less_equal(column, pa.scalar(_most(entry), kind))))
 
 
-def _in_closed_numbers(entry: Field, column: pa.Array) -> pa.Array:
-    inside = pc.is_in(column, value_set=pa.array(list(entry.values or ()), column.type))
-    return pc.or_kleene(inside, pc.is_null(column))
+def _least(entry: Field) -> Any:
+    return 0 if entry.minimum is None else entry.minimum
 
 
-def _booleans(cells: Sequence[Any]) -> Protected:
-    if any(cell.__class__ is str for cell in cells):
-        return _by_distinct(
-            cells, lambda cell: cell if cell.__class__ is bool else _TRUTH.get(str(cell)), pa.bool_()
-        )
-    return Protected(pa.array(cells, pa.bool_()), [])
+def _most(entry: Field) -> Any:
+    return 0 if entry.maximum is None else entry.maximum
 
 
-def _by_distinct(cells: Sequence[Any], read: Callable[[Any], Any], kind: pa.DataType) -> Protected:
-    """Read each distinct cell once; a cell that reads as None is a misfit, an empty one is absent."""
-    memo: dict[Any, Any] = {None: None, "": None}
-    values = []
-    misfits = []
-    for row, cell in enumerate(cells):
-        try:
-            value = memo[cell]
-        except KeyError:
-            value = memo[cell] = read(cell)
-        values.append(value)
-        if value is None and cell is not None and cell != "":
-            misfits.append(row)
-    return Protected(pa.array(values, kind), misfits)
+def _by_distinct(cells: pa.Array, read: Callable[[str], Any], kind: pa.DataType) -> Protected:
+    """Read each distinct text once; one that reads as None is a misfit, an empty one is absent."""
+    encoded = cells.dictionary_encode()
+    texts = encoded.dictionary.to_pylist()
+    values = [None if text == "" else read(text) for text in texts]
+    column = pa.array(values, kind).take(encoded.indices)
+    wrong = [text != "" and value is None for text, value in zip(texts, values, strict=True)]
+    if not any(wrong):
+        return Protected(column, [])
+    found = pc.fill_null(pa.array(wrong, pa.bool_()).take(encoded.indices), False)
+    return Protected(column, np.flatnonzero(found.to_numpy(zero_copy_only=False)).tolist())
 
 
-def _number_reader(entry: Field) -> Callable[[Any], float | None]:
+def _reader(entry: Field) -> Callable[[str], Any]:
+    if entry.logical_type == "boolean":
+        return _TRUTH.get
+    whole = entry.logical_type == "integer"
+    number = r"-?\d{1,18}" if whole else r"-?\d{1,15}(?:\.\d{1,9})?"
     sign = _UNIT_SIGNS.get((entry.unit or "").lower(), entry.unit or "")
     suffix = rf"\s?{re.escape(sign)}" if entry.text_form == "number_with_unit" else ""
-    pattern = re.compile(rf"(-?\d{{1,15}}(?:\.\d{{1,9}})?){suffix}", re.ASCII)
+    pattern = re.compile(rf"({number}){suffix}", re.ASCII)
 
-    def read(cell: Any) -> float | None:
-        found = pattern.fullmatch(str(cell).strip(" "))
-        return _bounded(entry, float(found.group(1))) if found else None
-
-    return read
-
-
-def _plain_number_reader(entry: Field) -> Callable[[Any], Any]:
-    whole = entry.logical_type == "integer"
-    pattern = re.compile(r"-?\d{1,18}" if whole else r"-?\d{1,15}(?:\.\d{1,9})?", re.ASCII)
-
-    def read(cell: Any) -> Any:
-        if cell.__class__ is str:
-            if not pattern.fullmatch(cell):
-                return None
-            cell = int(cell) if whole else float(cell)
+    def read(text: str) -> Any:
+        found = pattern.fullmatch(text.strip(" "))
+        if found is None:
+            return None
+        value = int(found.group(1)) if whole else float(found.group(1))
         if entry.values is not None:
-            return cell if cell in entry.values else None
-        return _bounded(entry, cell)
+            return value if value in entry.values else None
+        return value if _least(entry) <= value <= _most(entry) else None
 
     return read
 
 
-def _bounded(entry: Field, number: Any) -> Any:
-    low, high = entry.minimum, entry.maximum
-    return number if low is not None and high is not None and low <= number <= high else None
-
-
-def timestamps(cells: Sequence[Any], unit: str | None) -> Protected:
+def timestamps(cells: pa.Array, unit: str | None) -> Protected:
     """RFC 3339 text, or integers in the unit, as milliseconds UTC inside the accepted window."""
     if unit is not None:
-        return _epoch_times(cells, 1 if unit.startswith("ms") else 1000)
-    column = pa.array([cell or None for cell in cells], pa.string())
-    well_formed = pc.match_substring_regex(column, _RFC3339)
-    if not pc.all(well_formed, min_count=0).as_py():
-        return _by_distinct(cells, _read_time, TIMESTAMP)
-    try:
-        times = pc.cast(column, pa.timestamp("ns", tz="UTC")).cast(TIMESTAMP, safe=False)
-    except pa.ArrowInvalid:
-        return _by_distinct(cells, _read_time, TIMESTAMP)
-    return _inside_window(times)
-
-
-def _epoch_times(cells: Sequence[Any], factor: int) -> Protected:
-    if any(cell.__class__ is str for cell in cells):
-        return _by_distinct(cells, lambda cell: _read_epoch(cell, factor), TIMESTAMP)
-    column = pa.array(cells, pa.int64())
-    inside = pc.and_(pc.greater_equal(column, EARLIEST_MS // factor), pc.less(column, LATEST_MS // factor))
-    kept = _without(column, inside)
-    return Protected(pc.multiply(kept.array, factor).cast(TIMESTAMP), kept.misfits)
-
-
-def _read_epoch(cell: Any, factor: int) -> int | None:
-    if cell.__class__ is str:
-        if not re.fullmatch(r"\d{1,16}", cell, re.ASCII):
-            return None
-        cell = int(cell)
-    return cell * factor if EARLIEST_MS <= cell * factor < LATEST_MS else None
+        factor = 1 if unit.startswith("ms") else 1000
+        if cells.type == pa.string():
+            return _by_distinct(cells, lambda text: _read_epoch(text, factor), TIMESTAMP)
+        inside = pc.and_(pc.greater_equal(cells, EARLIEST_MS // factor), pc.less(cells, LATEST_MS // factor))
+        kept = _without(cells, inside)
+        return Protected(pc.multiply(kept.array, factor).cast(TIMESTAMP), kept.misfits)
+    if pc.all(pc.match_substring_regex(cells, _RFC3339), min_count=0).as_py():
+        try:
+            return _inside_window(cells.cast(pa.timestamp("ns", tz="UTC")).cast(TIMESTAMP, safe=False))
+        except pa.ArrowInvalid:
+            pass
+    return _by_distinct(cells, _read_time, TIMESTAMP)
 
 
 def _inside_window(times: pa.Array) -> Protected:
@@ -216,40 +169,45 @@ def _inside_window(times: pa.Array) -> Protected:
     return _without(times, inside)
 
 
-def _read_time(cell: Any) -> int | None:
-    """One RFC 3339 timestamp in milliseconds since 1970, or None (a leap second is none of ours)."""
-    column = pa.array([str(cell)], pa.string())
-    if not pc.match_substring_regex(column, _RFC3339)[0].as_py():
+def _read_epoch(text: str, factor: int) -> int | None:
+    if not re.fullmatch(r"\d{1,16}", text, re.ASCII):
         return None
-    try:
-        times = pc.cast(column, pa.timestamp("ns", tz="UTC")).cast(TIMESTAMP, safe=False)
-    except pa.ArrowInvalid:
-        return None
-    value = times.cast(pa.int64())[0].as_py()
+    value = int(text) * factor
     return value if EARLIEST_MS <= value < LATEST_MS else None
 
 
-def _keep_lists(entry: Field, cells: Sequence[Any]) -> Protected:
+def _read_time(text: str) -> int | None:
+    """One RFC 3339 timestamp in milliseconds since 1970, or None."""
+    column = pa.array([text], pa.string())
+    if not pc.match_substring_regex(column, _RFC3339)[0].as_py():
+        return None
+    try:
+        times = column.cast(pa.timestamp("ns", tz="UTC")).cast(TIMESTAMP, safe=False)
+    except pa.ArrowInvalid:
+        return None
+    value: int = times.cast(pa.int64())[0].as_py()
+    return value if EARLIEST_MS <= value < LATEST_MS else None
+
+
+def _keep_lists(entry: Field, cells: pa.Array) -> Protected:
     """Lists of kept scalars: one value that does not fit makes the whole list a misfit."""
-    single = _as_scalar(entry)
-    flat = [item for cell in cells if cell for item in cell]
-    rows = [row for row, cell in enumerate(cells) if cell for _ in cell]
-    judged = keep(single, flat)
-    misfits = sorted({rows[index] for index in judged.misfits})
-    excluded = set(misfits)
-    values = judged.array.to_pylist()
-    lists: list[list[Any] | None] = [None if cell is None else [] for cell in cells]
-    for row, value in zip(rows, values, strict=True):
-        lists[row].append(value)  # type: ignore[union-attr]
-    column = [None if row in excluded else entries for row, entries in enumerate(lists)]
-    return Protected(pa.array(column, pa.list_(_scalar_type(entry))), misfits)
+    judged = keep(replace(entry, is_list=False), cells.flatten())
+    column = pa.ListArray.from_arrays(_list_offsets(cells), judged.array, type=arrow_type(entry))
+    column = pc.if_else(cells.is_valid(), column, pa.scalar(None, column.type))
+    if not judged.misfits:
+        return Protected(column, [])
+    rows = pc.list_parent_indices(cells).to_numpy()[judged.misfits]
+    fits = np.ones(len(cells), dtype=bool)
+    fits[rows] = False
+    return _without(column, pa.array(fits))
 
 
-def _as_scalar(entry: Field) -> Field:
-    return replace(entry, is_list=False)
+def _list_offsets(cells: pa.Array) -> pa.Array:
+    lengths = pc.fill_null(pc.list_value_length(cells), 0).to_numpy()
+    return pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
 
 
-def cut_fragments(entry: Field, cells: Sequence[Any]) -> pa.Array:
+def cut_fragments(entry: Field, cells: pa.Array) -> pa.Array:
     """The closed fragment that a contract lets out of sealed text: read as bytes, matched against its list.
 
     Text after the marker that is not in the closed list gives null; the whole text is sealed by the caller.
@@ -259,8 +217,7 @@ def cut_fragments(entry: Field, cells: Sequence[Any]) -> pa.Array:
     marker = cut.after.encode()
     allowed = {value.encode(): value for value in cut.values}
     found = []
-    for cell in cells:
-        text = bytes(cell) if cell is not None else b""
-        _, mark, rest = text.rpartition(marker)
+    for cell in cells.to_pylist():
+        _, mark, rest = (cell or b"").rpartition(marker)
         found.append(allowed.get(rest.rstrip(b'"').strip()) if mark else None)
     return pa.array(found, pa.string())

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pyarrow as pa
 
 from transforms.keys import IngestKeys
 from transforms.pseudonyms import TENANT_TYPE, join_pseudonyms, telemetry_pseudonyms, truncate_ip
+from transforms.shape_columns import Tenants
 
 
 class PseudonymSpaces:
@@ -21,17 +20,13 @@ class PseudonymSpaces:
         self._telemetry = telemetry_pseudonyms(keys)
         self._join = join_pseudonyms(keys)
 
-    def telemetry(
-        self, identifier_type: str, values: Sequence[str | None], tenants: Sequence[str | None]
-    ) -> pa.Array:
+    def telemetry(self, identifier_type: str, values: pa.Array, tenants: Tenants) -> pa.Array:
         """Pseudonyms under the epoch's keys of each row's tenant."""
         if identifier_type == TENANT_TYPE:
             return self._telemetry.pseudonymise_tenants(values)
-        if tenants and tenants.count(tenants[0]) == len(tenants):
-            return self._telemetry.pseudonymise(values, identifier_type=identifier_type, tenants=tenants[0])
         return self._telemetry.pseudonymise(values, identifier_type=identifier_type, tenants=tenants)
 
-    def join(self, identifier_type: str, values: Sequence[str | None]) -> pa.Array:
+    def join(self, identifier_type: str, values: pa.Array) -> pa.Array:
         """Pseudonyms under the store's join key."""
         return self._join.pseudonymise(values, identifier_type=identifier_type)
 

@@ -8,10 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schemas.cells import Level
 from schemas.contract import ITEMS, EventShape, Field
-from schemas.decoder import Level
 from schemas.tables import FIXED_TABLES, ROSTER
-from transforms.shape_columns import Columns, PseudonymMaker, identifier_type, plain_text
+from transforms.shape_columns import Columns, PseudonymMaker, identifier_type, plain_texts
 
 JOIN_ID_SUFFIX = ".join_id"
 """Identifier types with this ending name one visit of a meeting and identify nobody."""
@@ -25,26 +25,25 @@ def roster_rows(
     """The roster rows of a group of events, or None where its events say nothing of presence."""
     if not shape.roster:
         return None
-    words = [shape.roster.get(event) for event in columns.event_types]
-    rows = [row for row, word in enumerate(words) if word is not None]
-    if not rows:
+    words = pa.array([shape.roster.get(event) for event in columns.event_types.to_pylist()], pa.string())
+    at = pa.array(np.flatnonzero(words.is_valid().to_numpy(zero_copy_only=False)))
+    if not len(at):
         return None
     schema = FIXED_TABLES[ROSTER]
-    at = pa.array(rows, pa.int64())
     made: dict[str, pa.Array] = {
         "tenant_join": pc.take(columns.join["tenant"], at),
         "meeting_join": pc.take(columns.join["meeting"], at),
-        "event": pa.array([words[row] for row in rows], pa.string()),
-        "subjects": _subjects(shape, level, rows, pseudonyms).cast(schema.field("subjects").type),
-        "join_pseudonym": _visits(shape, level, rows, pseudonyms),
+        "event": words.take(at),
+        "subjects": _subjects(shape, level, at, pseudonyms).cast(schema.field("subjects").type),
+        "join_pseudonym": _visits(shape, level, at, pseudonyms),
         "event_time": pc.take(columns.event_time, at),
-        "event_id": pc.take(pa.array(columns.event_ids, pa.string()), at),
-        "source": pa.repeat(pa.scalar(shape.source), len(rows)),
+        "event_id": columns.event_ids.take(at),
+        "source": pa.repeat(pa.scalar(shape.source), len(at)),
     }
     for role in _COLUMN_ROLES:
         judged = columns.judged.get(shape.envelope.get(role, ()))
         kind = schema.field(role).type
-        made[role] = pa.nulls(len(rows), kind) if judged is None else pc.take(judged, at).cast(kind)
+        made[role] = pa.nulls(len(at), kind) if judged is None else pc.take(judged, at).cast(kind)
     return pa.Table.from_arrays([made[name] for name in schema.names], schema=schema)
 
 
@@ -62,28 +61,22 @@ def _identifying(shape: EventShape, level: Level, visits: bool) -> list[Field]:
     ]
 
 
-def _subjects(shape: EventShape, level: Level, rows: list[int], pseudonyms: PseudonymMaker) -> pa.Array:
-    found: list[list[dict[str, Any]]] = [[] for _ in rows]
+def _subjects(shape: EventShape, level: Level, at: pa.Array, pseudonyms: PseudonymMaker) -> pa.Array:
+    found: list[list[dict[str, Any]]] = [[] for _ in range(len(at))]
     for entry in _identifying(shape, level, visits=False):
-        cells = level.cells[entry.path]
-        values = [plain_text(cells[row]) for row in rows]
+        values = plain_texts(level.cells[entry.path].take(at))
         made = pseudonyms.join(identifier_type(entry), values).to_pylist()
         for place, pseudonym in enumerate(made):
-            if pseudonym is not None:
-                found[place].append({"type": identifier_type(entry), "pseudonym": pseudonym})
+            subject = {"type": identifier_type(entry), "pseudonym": pseudonym}
+            if pseudonym is not None and subject not in found[place]:
+                found[place].append(subject)
     member = pa.struct([("type", pa.string()), ("pseudonym", pa.string())])
     return pa.array(found, pa.list_(pa.field("element", member)))
 
 
-def _visits(shape: EventShape, level: Level, rows: list[int], pseudonyms: PseudonymMaker) -> pa.Array:
-    made = pa.nulls(len(rows), pa.string())
+def _visits(shape: EventShape, level: Level, at: pa.Array, pseudonyms: PseudonymMaker) -> pa.Array:
+    made = pa.nulls(len(at), pa.string())
     for entry in _identifying(shape, level, visits=True):
-        cells = level.cells[entry.path]
-        found = pseudonyms.join(identifier_type(entry), [plain_text(cells[row]) for row in rows])
-        made = pc.coalesce(made, found)
+        values = plain_texts(level.cells[entry.path].take(at))
+        made = pc.coalesce(made, pseudonyms.join(identifier_type(entry), values))
     return made
-
-
-def meetings_of(table: pa.Table) -> np.ndarray:
-    """Distinct meetings of a roster table."""
-    return pc.unique(table.column("meeting_join")).to_numpy(zero_copy_only=False)

@@ -103,7 +103,9 @@ class Router:
         try:
             marks = _marks(record)
             source, mark = self._source_of(marks)
-            return self._shapes.get((source, str(_scalar(mark)))) if mark is not None else None
+            if mark is msgspec.UNSET:
+                return None
+            return self._shapes.get((source, str(_scalar(mark))))
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
             return None
 

@@ -174,14 +174,13 @@ def split_prefixed(joined: Buffer) -> list[bytes]:
     return fields
 
 
-def pack_items(framed_items: Sequence[Buffer], compressor: zstandard.ZstdCompressor) -> bytes:
-    """Join, compress and pad the items of a blob: what is sealed.
+def pack_joined(joined: Buffer, compressor: zstandard.ZstdCompressor) -> bytes:
+    """Compress and pad the joined items of a blob (``length_prefixed`` of each): what is sealed.
 
     Returns:
         Length of the compressed items (4 bytes, big-endian), the compressed items, zeros to the size class.
     """
-    compressed = compressor.compress(length_prefixed(*framed_items))
-    prefixed = length_prefixed(compressed)
+    prefixed = length_prefixed(compressor.compress(joined))
     return prefixed.ljust(size_class(len(prefixed)), b"\0")
 
 

@@ -37,14 +37,16 @@ from transforms.sealed_format import (
     bundle_key_info,
     data_key_aad_start,
     frame_parts,
-    pack_items,
+    pack_joined,
     size_class,
+    split_prefixed,
     unframe_parts,
 )
 
 __all__ = [
     "BlobRow",
     "BundleSealer",
+    "JoinedGroup",
     "KeyRow",
     "RejectedPiece",
     "SealGroup",
@@ -76,6 +78,34 @@ class SealGroup(NamedTuple):
     kind: str
     contract: str
     items: Sequence[tuple[bytes, bytes]]
+
+
+class JoinedGroup(NamedTuple):
+    """As ``SealGroup``, with the items already joined, as a batch makes them without looking at each.
+
+    Attributes:
+        tenant: Pseudonym (hexadecimal), or None.
+        meeting: Pseudonym (hexadecimal), or None.
+        sender: Pseudonym (hexadecimal), or None where the sender is not known.
+        kind: Kind of content.
+        contract: Id and version of the contract that cut the items out.
+        item_ids: Item ids, 16 bytes each.
+        joined: Framed bytes of the items in the same order, each with its length before it.
+    """
+
+    tenant: str | None
+    meeting: str | None
+    sender: str | None
+    kind: str
+    contract: str
+    item_ids: bytes
+    joined: Buffer
+
+    def as_group(self) -> SealGroup:
+        """The same items one by one."""
+        ids = [self.item_ids[at : at + ITEM_ID_BYTES] for at in range(0, len(self.item_ids), ITEM_ID_BYTES)]
+        items = list(zip(ids, split_prefixed(self.joined), strict=True))
+        return SealGroup(*self[:5], items)
 
 
 class RejectedPiece(NamedTuple):
@@ -151,7 +181,7 @@ class BundleSealer:
         self._bundle_keys: dict[str, _BundleKey] = {}
         self._compressor: zstandard.ZstdCompressor | None = zstandard.ZstdCompressor(level=3)
 
-    def seal_groups(self, groups: Sequence[SealGroup]) -> SealedBatch:
+    def seal_groups(self, groups: Sequence[SealGroup | JoinedGroup]) -> SealedBatch:
         """Seal each group under a fresh data key.
 
         Returns:
@@ -194,7 +224,7 @@ class BundleSealer:
     def __reduce__(self) -> tuple[Callable[[IngestKeyProvider, date], BundleSealer], tuple[object, date]]:
         return _fresh_sealer, (self._keys, self._created)
 
-    def _seal(self, groups: Sequence[SealGroup], holds: str) -> SealedBatch:
+    def _seal(self, groups: Sequence[SealGroup | JoinedGroup], holds: str) -> SealedBatch:
         if self._compressor is None:
             raise ValueError("the bundle is over and its keys are forgotten; make a new sealer")
         batch = SealedBatch()
@@ -220,7 +250,7 @@ class BundleSealer:
 
     def _seal_group(
         self,
-        group: SealGroup,
+        group: SealGroup | JoinedGroup,
         bundle: _BundleKey,
         random: memoryview,
         compressor: zstandard.ZstdCompressor,
@@ -232,48 +262,39 @@ class BundleSealer:
         aad = bundle.aad_start + length_prefixed(key_id)
         wrapped = nonce + bundle.cipher.encrypt(nonce, data_key, aad)
         batch.keys.append(KeyRow(key_id, COVERS_DATA, bundle.holds, bundle.key_id, wrapped, self._created))
-        for part, items in enumerate(_in_parts(group.items)):
-            blob = _seal_blob(group, items, key_id, part, data_key, compressor)
-            batch.blobs.append(blob)
-            batch.item_key_ids += [key_id] * len(items)
-            batch.item_parts += [part] * len(items)
+        for part, (item_ids, joined) in enumerate(_in_parts(group)):
+            packed = pack_joined(joined, compressor)
+            place = (key_id, part, SCHEME, *group[:5], item_ids)
+            context = blob_context(BlobRow(*place, 0, b""))
+            ciphertext = seal_message(data_key, packed, context=context)
+            batch.blobs.append(BlobRow(*place, len(packed), ciphertext))
+            items = len(item_ids) // ITEM_ID_BYTES
+            batch.item_key_ids += [key_id] * items
+            batch.item_parts += [part] * items
 
 
 def _fresh_sealer(keys: IngestKeyProvider, created: date) -> BundleSealer:
     return BundleSealer(keys, created=created)
 
 
-def _seal_blob(
-    group: SealGroup,
-    items: Sequence[tuple[bytes, bytes]],
-    key_id: bytes,
-    part: int,
-    data_key: memoryview,
-    compressor: zstandard.ZstdCompressor,
-) -> BlobRow:
-    ids, framed = zip(*items, strict=True)
-    item_ids = b"".join(ids)
-    if len(item_ids) != ITEM_ID_BYTES * len(items):
-        raise ValueError(f"an item id is {ITEM_ID_BYTES} bytes long")
-    packed = pack_items(framed, compressor)
-    place = (key_id, part, SCHEME, group.tenant, group.meeting, group.sender, group.kind, group.contract)
-    context = blob_context(BlobRow(*place, item_ids, 0, b""))
-    return BlobRow(*place, item_ids, len(packed), seal_message(data_key, packed, context=context))
-
-
-def _in_parts(items: Sequence[tuple[bytes, bytes]]) -> list[Sequence[tuple[bytes, bytes]]]:
-    """Cut a group's items so that no blob holds more than 4 MiB, but for a single larger item."""
-    if sum([len(framed) for _, framed in items]) <= PART_BYTES:
-        return [items] if items else []
-    parts: list[list[tuple[bytes, bytes]]] = []
+def _in_parts(group: SealGroup | JoinedGroup) -> list[tuple[bytes, Buffer]]:
+    """Item ids and joined items of each blob; none is over 4 MiB, but for a single larger item."""
+    if isinstance(group, JoinedGroup):
+        if len(group.joined) <= PART_BYTES:
+            return [(group.item_ids, group.joined)]
+        group = group.as_group()
+    parts: list[tuple[list[bytes], list[bytes]]] = []
     filled = PART_BYTES
-    for item in items:
-        filled += len(item[1])
-        if filled > PART_BYTES:
-            parts.append([])
-            filled = len(item[1])
-        parts[-1].append(item)
-    return list(parts)
+    for item_id, framed in group.items:
+        if len(item_id) != ITEM_ID_BYTES:
+            raise ValueError(f"an item id is {ITEM_ID_BYTES} bytes long")
+        filled += len(framed)
+        if not parts or filled > PART_BYTES:
+            parts.append(([], []))
+            filled = len(framed)
+        parts[-1][0].append(item_id)
+        parts[-1][1].append(framed)
+    return [(b"".join(ids), length_prefixed(*framed)) for ids, framed in parts]
 
 
 def frame_piece(piece: RejectedPiece) -> bytes:

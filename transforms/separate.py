@@ -14,17 +14,18 @@ from enum import StrEnum
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from schemas.careful import CarefulDecoder, empty_level
+from schemas.careful import CarefulDecoder
+from schemas.cells import Level, UnknownValue, concatenate
 from schemas.contract import ContractSet, EventShape
-from schemas.decoder import FastDecoder, Learned, Level, UnknownValue, concatenate
+from schemas.decoder import FastDecoder, Learned
 from schemas.strict_json import RecordFault
-from transforms.cut_out import CutOut, json_type
+from transforms.cut_out import CutOut, cut_out, json_type
 from transforms.record_digests import RecordDigester
 from transforms.roster import roster_rows
 from transforms.routing import Router
-from transforms.shape_columns import Columns, PseudonymMaker, ShapeColumns, take_columns
-
+from transforms.shape_columns import PseudonymMaker, ShapeColumns, take_columns
 
 _LINES_TO_LEARN_FROM = 64
 
@@ -126,15 +127,14 @@ class _ShapeState:
         self, lines: Sequence[bytes], indexes: list[int], refused: list[tuple[int, str]]
     ) -> tuple[list[int], Level, bool]:
         careful = CarefulDecoder(self.shape, self.learned)
-        level = empty_level()
         taken = []
         for index in indexes:
             try:
-                careful.decode_into(level, lines[index])
+                careful.read(lines[index])
                 taken.append(index)
             except RecordFault as fault:
                 refused.append((index, fault.code))
-        return taken, level, careful.has_learned
+        return taken, careful.level(), careful.has_learned
 
 
 class Separator:
@@ -186,24 +186,19 @@ class Separator:
         taken = [indexes[row] for row in rows]
         result.separated_rows.extend(taken)
         columns = take_columns(state.columns, level, ids[taken], self._pseudonyms)
-        for event, count in Counter(columns.event_types).items():
-            result.separated[(shape.source, event)] += count
+        for event in pc.value_counts(columns.event_types).to_pylist():
+            result.separated[(shape.source, event["values"])] += event["counts"]
         for name, table in columns.tables.items():
             result.telemetry.setdefault(name, []).append(table)
-        self._cut_out(state, level, columns, result)
+        group = cut_out(state.columns, level, columns)
+        result.content.extend(group.cuts)
+        for key, count in group.dropped.items():
+            result.dropped[(shape.table, key)] += count
+        for unknown in group.unknown:
+            self._count_unknown(shape, unknown, result)
         roster = roster_rows(shape, level, columns, self._pseudonyms)
         if roster is not None:
             result.rosters.append(roster)
-
-    def _cut_out(self, state: _ShapeState, level: Level, columns: Columns, result: Separated) -> None:
-        shape = state.shape
-        cut = CutOut.of(shape, state.columns, level, columns)
-        if cut.size:
-            result.content.append(cut)
-        for key, count in cut.dropped.items():
-            result.dropped[(shape.table, key)] += count
-        for unknown in cut.unknown:
-            self._count_unknown(shape, unknown, result)
 
     def _count_unknown(self, shape: EventShape, unknown: UnknownValue, result: Separated) -> None:
         if unknown.key is None:

@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schemas.cells import Level, Path, UnknownValue, encoded_cell
 from schemas.classification import Protection
 from schemas.contract import ITEMS, EventShape, Field
-from schemas.decoder import Level, Path, UnknownValue
-from schemas.telemetry import TIMESTAMP, TelemetryTable, arrow_type, telemetry_tables
-from transforms.protect import Protected, cut_fragments, keep, timestamps
+from schemas.telemetry import CHILD_POSITION, TIMESTAMP, TelemetryTable, arrow_type, telemetry_tables
+from transforms.protect import Protected, cut_fragments, keep
 
 TENANT, MEETING = "tenant", "meeting"
+JOIN_ROLES = ("tenant", "meeting", "participant")
+
+Tenants: TypeAlias = Any  # str | pa.Array | None; pyarrow has no types
+"""The tenant of all rows where they have one, or of each row."""
 
 
 class PseudonymMaker(Protocol):
     """What separation needs of the pseudonyms: two spaces that never meet."""
 
-    def telemetry(
-        self, identifier_type: str, values: Sequence[str | None], tenants: Sequence[str | None]
-    ) -> pa.Array:
+    def telemetry(self, identifier_type: str, values: pa.Array, tenants: Tenants) -> pa.Array:
         """Pseudonyms for telemetry, under the epoch's keys of each row's tenant."""
 
-    def join(self, identifier_type: str, values: Sequence[str | None]) -> pa.Array:
+    def join(self, identifier_type: str, values: pa.Array) -> pa.Array:
         """Pseudonyms for rosters and decisions, under the store's join key."""
 
     def truncate_ip(self, value: str) -> str | None:
@@ -36,15 +38,24 @@ class PseudonymMaker(Protocol):
 
 
 class ShapeColumns:
-    """What is known of a shape before any event: its tables, its roles, its fields by level."""
+    """What is known of a shape before any event: its tables, its roles, its fields."""
 
     def __init__(self, shape: EventShape) -> None:
         self.shape = shape
         self.tables = {table.array: table for table in telemetry_tables(shape)}
-        by_path = {entry.path: entry for entry in shape.fields}
+        self.fields = {entry.path: entry for entry in shape.fields}
         self.roles: dict[str, Field] = {
-            role: by_path[path] for role, path in shape.envelope.items() if path in by_path
+            role: self.fields[path] for role, path in shape.envelope.items() if path in self.fields
         }
+        never_kept = (self.roles.get("id"), self.roles.get("source"))
+        self.judged_roles = [
+            entry
+            for entry in self.roles.values()
+            if entry.column is None
+            and entry.protection is Protection.KEEP
+            and entry.path != shape.type_at
+            and entry not in never_kept
+        ]
 
 
 @dataclass
@@ -52,7 +63,8 @@ class Columns:
     """The columns of one group of events of one shape.
 
     Attributes:
-        event_ids: 32 hexadecimal digits a row.
+        ids: Event digests, shape (rows, 16), uint8.
+        event_ids: The digests as 32 hexadecimal digits.
         event_types: Event type a row.
         event_time: Timestamp column.
         join: Join pseudonyms a row by role (tenant, meeting, participant).
@@ -61,8 +73,9 @@ class Columns:
         tables: Telemetry tables by name in the store.
     """
 
-    event_ids: list[str]
-    event_types: list[str]
+    ids: np.ndarray
+    event_ids: pa.Array
+    event_types: pa.Array
     event_time: pa.Array
     join: dict[str, pa.Array] = field(default_factory=dict)
     judged: dict[Path, pa.Array] = field(default_factory=dict)
@@ -79,40 +92,15 @@ def take_columns(plan: ShapeColumns, level: Level, ids: np.ndarray, pseudonyms: 
         ids: Event digests, shape (rows, 16), uint8.
         pseudonyms: Makes the pseudonyms.
     """
-    shape = plan.shape
-    text = ids.tobytes().hex()
-    event_ids = [text[start : start + 32] for start in range(0, len(text), 32)]
-    event_types = list(map(str, level.cells[shape.type_at]))
-    columns = Columns(event_ids, event_types, pa.nulls(level.size, TIMESTAMP))
-    misfits: list[UnknownValue] = []
-    if "time" in plan.roles and plan.roles["time"].path in level.cells:
-        columns.event_time = _judge(plan.roles["time"], level, columns, misfits)
-    tenants = plain_texts(plan, "tenant", level)
-    standard = _standard(plan, level, columns, tenants, pseudonyms)
-    columns.misfits[()] = misfits
-    _event_table(plan, level, columns, tenants, standard, pseudonyms)
-    for path, child in level.arrays.items():
-        _child_tables(plan, path, child, np.arange(level.size), columns, tenants, standard, pseudonyms)
-    return columns
+    return _Taker(plan, level, ids, pseudonyms).take()
 
 
-def plain_texts(plan: ShapeColumns, role: str, level: Level) -> list[str | None]:
-    """The text of an identifier role a row (numbers in their canonical text), None where it is absent."""
-    cells = level.cells.get(plan.roles[role].path) if role in plan.roles else None
-    return [None] * level.size if cells is None else [plain_text(cell) for cell in cells]
-
-
-def plain_text(cell: Any) -> str | None:
-    """An identifier as text: a decoded cell, or the JSON text of one that is sealed."""
-    if cell is None or cell.__class__ is str:
-        return cell or None
-    if cell.__class__ is int:
-        return str(cell)
-    try:
-        value = msgspec.json.decode(bytes(cell), type=str | int | None)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return None
-    return None if value is None or value == "" else str(value)
+def hex_column(digests: np.ndarray) -> pa.Array:
+    """Digests, shape (rows, n), uint8, as hexadecimal strings."""
+    rows, width = digests.shape
+    text = digests.tobytes().hex().encode()
+    offsets = np.arange(rows + 1, dtype=np.int32) * (2 * width)
+    return pa.Array.from_buffers(pa.string(), rows, [None, pa.py_buffer(offsets), pa.py_buffer(text)])
 
 
 def identifier_type(entry: Field) -> str:
@@ -124,154 +112,177 @@ def identifier_type(entry: Field) -> str:
     return entry.identifies or entry.path[-1]
 
 
-def _standard(
-    plan: ShapeColumns,
-    level: Level,
-    columns: Columns,
-    tenants: Sequence[str | None],
-    pseudonyms: PseudonymMaker,
-) -> dict[str, pa.Array]:
-    shape, size = plan.shape, level.size
-    made: dict[str, pa.Array] = {
-        "event_id": pa.array(columns.event_ids, pa.string()),
-        "event_type": pa.array(columns.event_types, pa.string()),
-        "event_time": columns.event_time,
-    }
-    for role in ("tenant", "meeting", "participant"):
-        if role not in plan.roles or plan.roles[role].path not in level.cells:
-            made[role] = columns.join[role] = pa.nulls(size, pa.string())
-            continue
-        kind = identifier_type(plan.roles[role])
-        values = tenants if role == "tenant" else plain_texts(plan, role, level)
-        made[role] = pseudonyms.telemetry(kind, values, tenants)
-        columns.join[role] = pseudonyms.join(kind, values)
-    made["source"] = pa.repeat(pa.scalar(shape.source), size)
-    made["contract"] = pa.repeat(pa.scalar(shape.contract_label), size)
-    return made
+def plain_texts(cells: pa.Array) -> pa.Array:
+    """Identifiers as text: decoded ones as they are, sealed ones read from their JSON text; null if empty."""
+    if cells.type == pa.string():
+        return pc.if_else(pc.equal(cells, ""), None, cells)
+    if cells.type != pa.binary():
+        return cells.cast(pa.string())
+    return pa.array([_plain_text(cell) for cell in cells.to_pylist()], pa.string())
 
 
-def _event_table(
-    plan: ShapeColumns,
-    level: Level,
-    columns: Columns,
-    tenants: Sequence[str | None],
-    standard: dict[str, pa.Array],
-    pseudonyms: PseudonymMaker,
-) -> None:
-    table = plan.tables[()]
-    arrays = dict(standard)
-    misfits = columns.misfits[()]
-    for entry in table.columns:
-        arrays[entry.column or ""] = _protect(entry, level, tenants, pseudonyms, columns, misfits)
-    for entry in plan.roles.values():
-        _judge_role(plan, entry, level, columns, misfits)
-    columns.tables[table.name] = _arrange(table, arrays)
+def _plain_text(cell: bytes | None) -> str | None:
+    if cell is None:
+        return None
+    try:
+        value = msgspec.json.decode(cell, type=str | int | None)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    return None if value is None or value == "" else str(value)
 
 
-def _judge_role(
-    plan: ShapeColumns, entry: Field, level: Level, columns: Columns, misfits: list[UnknownValue]
-) -> None:
-    """Judge kept roles that have no column of their own (the id and the source are never kept)."""
-    never_kept = (plan.roles.get("id"), plan.roles.get("source"))
-    is_open = entry.column is None and entry.path not in columns.judged and entry.path in level.cells
-    if is_open and entry.protection is Protection.KEEP and entry not in never_kept:
-        _judge(entry, level, columns, misfits)
-
-
-def _child_tables(
-    plan: ShapeColumns,
-    path: Path,
-    level: Level,
-    parent_events: np.ndarray,
-    columns: Columns,
-    tenants: Sequence[str | None],
-    standard: dict[str, pa.Array],
-    pseudonyms: PseudonymMaker,
-) -> None:
-    events = parent_events[np.asarray(level.parent_rows, dtype=np.int64)]
-    misfits = columns.misfits.setdefault(path, [])
-    table = plan.tables.get(path)
-    if table is not None and level.size:
-        rows = pa.array(events)
-        arrays = {name: pc.take(array, rows) for name, array in standard.items()}
-        arrays["position"] = pa.array(ordinals(level.parent_rows), pa.int32())
-        own_tenants = [tenants[event] for event in events.tolist()]
-        for entry in table.columns:
-            arrays[entry.column or ""] = _protect(entry, level, own_tenants, pseudonyms, columns, misfits)
-        columns.tables[table.name] = _arrange(table, arrays)
-    for below, child in level.arrays.items():
-        _child_tables(plan, below, child, events, columns, tenants, standard, pseudonyms)
-
-
-def ordinals(parent_rows: Sequence[int]) -> list[int]:
-    """Place of each element among those of its parent, from 0."""
-    counts: dict[int, int] = {}
-    places = []
-    for parent in parent_rows:
-        place = counts.get(parent, 0)
-        counts[parent] = place + 1
-        places.append(place)
+def ordinals(parent_rows: np.ndarray) -> np.ndarray:
+    """Place of each element among those of its parent, from 0 (int32)."""
+    order = np.argsort(parent_rows, kind="stable")
+    grouped = parent_rows[order]
+    starts = np.r_[True, grouped[1:] != grouped[:-1]] if len(grouped) else np.zeros(0, bool)
+    rows = np.arange(len(grouped))
+    places = np.empty(len(grouped), dtype=np.int32)
+    places[order] = rows - np.maximum.accumulate(np.where(starts, rows, 0))
     return places
+
+
+class _Taker:
+    """Takes the columns of one group of events."""
+
+    def __init__(self, plan: ShapeColumns, level: Level, ids: np.ndarray, pseudonyms: PseudonymMaker) -> None:
+        self._plan = plan
+        self._level = level
+        self._pseudonyms = pseudonyms
+        types = level.cells[plan.shape.type_at]
+        event_types = types if types.type == pa.string() else types.cast(pa.string())
+        no_time = pa.nulls(level.size, TIMESTAMP)
+        self._columns = Columns(ids, hex_column(ids), event_types, no_time)
+        self._tenants: Tenants = None
+        self._standard: dict[str, pa.Array] = {}
+
+    def take(self) -> Columns:
+        columns, level, plan = self._columns, self._level, self._plan
+        misfits = columns.misfits.setdefault((), [])
+        if "time" in plan.roles and plan.roles["time"].path in level.cells:
+            columns.event_time = self._judge(plan.roles["time"], level, misfits)
+        self._make_standard()
+        self._event_table(misfits)
+        for path, child in level.arrays.items():
+            self._child_tables(path, child, np.arange(level.size))
+        return columns
+
+    def _role_texts(self, role: str) -> pa.Array | None:
+        entry = self._plan.roles.get(role)
+        cells = None if entry is None else self._level.cells.get(entry.path)
+        return None if cells is None else plain_texts(cells)
+
+    def _make_standard(self) -> None:
+        columns, shape, size = self._columns, self._plan.shape, self._level.size
+        tenants = self._role_texts("tenant")
+        self._tenants = _one_or_all(tenants)
+        made = {
+            "event_id": columns.event_ids,
+            "event_type": columns.event_types,
+            "event_time": columns.event_time,
+        }
+        for role in JOIN_ROLES:
+            values = tenants if role == TENANT else self._role_texts(role)
+            if values is None:
+                made[role] = columns.join[role] = pa.nulls(size, pa.string())
+                continue
+            kind = identifier_type(self._plan.roles[role])
+            made[role] = self._pseudonyms.telemetry(kind, values, self._tenants)
+            columns.join[role] = self._pseudonyms.join(kind, values)
+        made["source"] = pa.repeat(pa.scalar(shape.source), size)
+        made["contract"] = pa.repeat(pa.scalar(shape.contract_label), size)
+        self._standard = made
+
+    def _event_table(self, misfits: list[UnknownValue]) -> None:
+        table = self._plan.tables[()]
+        arrays = dict(self._standard)
+        for entry in table.columns:
+            arrays[entry.column or ""] = self._protect(entry, self._level, self._tenants, misfits)
+        for entry in self._plan.judged_roles:
+            if entry.path in self._level.cells and entry.path not in self._columns.judged:
+                self._judge(entry, self._level, misfits)
+        self._columns.tables[table.name] = _arrange(table, arrays)
+
+    def _child_tables(self, path: Path, level: Level, parent_events: np.ndarray) -> None:
+        events = parent_events[level.parent_rows]
+        misfits = self._columns.misfits.setdefault(path, [])
+        table = self._plan.tables.get(path)
+        if table is not None and level.size:
+            arrays = dict(self._standard_rows(events))
+            arrays[CHILD_POSITION] = pa.array(ordinals(level.parent_rows))
+            tenants = self._tenants
+            if isinstance(tenants, pa.Array):
+                tenants = tenants.take(pa.array(events))
+            for entry in table.columns:
+                arrays[entry.column or ""] = self._protect(entry, level, tenants, misfits)
+            self._columns.tables[table.name] = _arrange(table, arrays)
+        for below, child in level.arrays.items():
+            self._child_tables(below, child, events)
+
+    def _standard_rows(self, events: np.ndarray) -> Iterator[tuple[str, pa.Array]]:
+        """The standard columns for the rows of a child table."""
+        if len(events) == self._level.size and np.array_equal(events, np.arange(len(events))):
+            yield from self._standard.items()
+            return
+        rows = pa.array(events)
+        for name, array in self._standard.items():
+            constant = name in ("source", "contract")
+            yield name, pa.repeat(array[0], len(events)) if constant else array.take(rows)
+
+    def _protect(self, entry: Field, level: Level, tenants: Tenants, misfits: list[UnknownValue]) -> pa.Array:
+        cells = level.cells.get(entry.path)
+        if cells is None:
+            return pa.nulls(level.size, arrow_type(entry))
+        if entry.protection is Protection.KEEP:
+            return self._judge(entry, level, misfits)
+        if entry.cut is not None:
+            return cut_fragments(entry, cells)
+        if entry.protection is Protection.TRUNCATE_IP:
+            return _noted(entry, cells, self._networks(cells), misfits)
+        kind = identifier_type(entry)
+        if entry.is_list:
+            return self._pseudonym_lists(entry, cells, tenants)
+        return self._pseudonyms.telemetry(kind, plain_texts(cells), tenants)
+
+    def _judge(self, entry: Field, level: Level, misfits: list[UnknownValue]) -> pa.Array:
+        cells = level.cells[entry.path]
+        array = _noted(entry, cells, keep(entry, cells), misfits)
+        if ITEMS not in entry.path:
+            self._columns.judged[entry.path] = array
+        return array
+
+    def _networks(self, cells: pa.Array) -> Protected:
+        encoded = cells.dictionary_encode()
+        texts = encoded.dictionary.to_pylist()
+        networks = [self._pseudonyms.truncate_ip(text) if text else None for text in texts]
+        wrong = [bool(text) and network is None for text, network in zip(texts, networks, strict=True)]
+        found = pc.fill_null(pa.array(wrong, pa.bool_()).take(encoded.indices), False)
+        misfits = np.flatnonzero(found.to_numpy(zero_copy_only=False)).tolist()
+        return Protected(pa.array(networks, pa.string()).take(encoded.indices), misfits)
+
+    def _pseudonym_lists(self, entry: Field, cells: pa.Array, tenants: Tenants) -> pa.Array:
+        owners = tenants
+        if isinstance(owners, pa.Array):
+            owners = owners.take(pc.list_parent_indices(cells))
+        flat = self._pseudonyms.telemetry(identifier_type(entry), plain_texts(cells.flatten()), owners)
+        lengths = pc.fill_null(pc.list_value_length(cells), 0).to_numpy()
+        offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
+        return pa.ListArray.from_arrays(offsets, flat, type=arrow_type(entry))
+
+
+def _one_or_all(tenants: pa.Array | None) -> Tenants:
+    """One tenant where all rows have the same; telling so once saves looking at each row."""
+    if tenants is None:
+        return None
+    distinct = pc.unique(tenants)
+    return distinct[0].as_py() if len(distinct) == 1 else tenants.dictionary_encode()
 
 
 def _arrange(table: TelemetryTable, arrays: dict[str, pa.Array]) -> pa.Table:
     return pa.Table.from_arrays([arrays[name] for name in table.schema.names], schema=table.schema)
 
 
-def _protect(
-    entry: Field,
-    level: Level,
-    tenants: Sequence[str | None],
-    pseudonyms: PseudonymMaker,
-    columns: Columns,
-    misfits: list[UnknownValue],
-) -> pa.Array:
-    cells = level.cells.get(entry.path)
-    if cells is None:
-        return pa.nulls(level.size, arrow_type(entry))
-    if entry.protection is Protection.KEEP:
-        return _judge(entry, level, columns, misfits)
-    if entry.cut is not None:
-        return cut_fragments(entry, cells)
-    if entry.protection is Protection.TRUNCATE_IP:
-        return _note(entry, cells, _networks(cells, pseudonyms), misfits)
-    if entry.is_list:
-        return _pseudonym_lists(entry, cells, tenants, pseudonyms)
-    return pseudonyms.telemetry(identifier_type(entry), [plain_text(cell) for cell in cells], tenants)
-
-
-def _judge(entry: Field, level: Level, columns: Columns, misfits: list[UnknownValue]) -> pa.Array:
-    cells = level.cells[entry.path]
-    if entry.logical_type == "timestamp" or (entry.unit or "").endswith("since 1970 UTC"):
-        judged = timestamps(cells, entry.unit)
-    else:
-        judged = keep(entry, cells)
-    array = _note(entry, cells, judged, misfits)
-    if ITEMS not in entry.path:
-        columns.judged[entry.path] = array
-    return array
-
-
-def _note(entry: Field, cells: Sequence[Any], judged: Protected, misfits: list[UnknownValue]) -> pa.Array:
+def _noted(entry: Field, cells: pa.Array, judged: Protected, misfits: list[UnknownValue]) -> pa.Array:
     for row in judged.misfits:
-        raw = msgspec.json.encode(cells[row])
-        misfits.append(UnknownValue(row, entry.path[:-1], None, raw, entry.path))
+        misfits.append(UnknownValue(row, entry.path[:-1], None, encoded_cell(cells, row), entry.path))
     return judged.array
-
-
-def _networks(cells: Sequence[Any], pseudonyms: PseudonymMaker) -> Protected:
-    memo: dict[str, str | None] = {}
-    for cell in set(cells) - {None, ""}:
-        memo[cell] = pseudonyms.truncate_ip(cell)
-    misfits = [row for row, cell in enumerate(cells) if cell and memo[cell] is None]
-    return Protected(pa.array([memo.get(cell) for cell in cells], pa.string()), misfits)
-
-
-def _pseudonym_lists(
-    entry: Field, cells: Sequence[Any], tenants: Sequence[str | None], pseudonyms: PseudonymMaker
-) -> pa.Array:
-    flat = [plain_text(item) for cell in cells if cell for item in cell]
-    owners = [tenants[row] for row, cell in enumerate(cells) if cell for _ in cell]
-    made = iter(pseudonyms.telemetry(identifier_type(entry), flat, owners).to_pylist())
-    lists = [None if cell is None else [next(made) for _ in cell] for cell in cells]
-    return pa.array(lists, pa.list_(pa.field("element", pa.string())))

@@ -12,7 +12,7 @@ from transforms.chunked_encryption import SealBroken, length_prefixed
 from transforms.sealed_format import (
     SMALLEST_SIZE_CLASS,
     frame_parts,
-    pack_items,
+    pack_joined,
     size_class,
     split_prefixed,
     unframe_parts,
@@ -25,7 +25,7 @@ PARTS = st.lists(
 
 
 def pack(items: list[bytes]) -> bytes:
-    return pack_items(items, zstandard.ZstdCompressor())
+    return pack_joined(length_prefixed(*items), zstandard.ZstdCompressor())
 
 
 def unpack(packed: bytes) -> list[bytes]:

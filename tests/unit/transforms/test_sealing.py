@@ -20,11 +20,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from transforms import sealing
-from transforms.chunked_encryption import SealBroken, seal_message, sealed_length
+from transforms.chunked_encryption import SealBroken, length_prefixed, seal_message, sealed_length
 from transforms.key_files import destroy_key
 from transforms.keys import IngestKeys, ReleaseKeys, create_key_directory, load_ingest_keys, load_release_keys
 from transforms.opening import OpenedItem, VaultOpener, join_rejected, rewrap_keys
-from transforms.sealed_format import SCHEME, BlobRow, KeyRow, blob_context, bundle_key_info, pack_items
+from transforms.sealed_format import SCHEME, BlobRow, KeyRow, blob_context, bundle_key_info, pack_joined
 from transforms.sealing import (
     BundleSealer,
     RejectedPiece,
@@ -532,7 +532,7 @@ def test_a_blob_with_more_ids_than_items_is_refused(sealer: BundleSealer, releas
     batch = sealer.seal_groups([group()])
     opener = VaultOpener(release, batch.keys)
     forged = batch.blobs[0]._replace(item_ids=item_id(1) + item_id(2))
-    packed = pack_items([b"one"], zstandard.ZstdCompressor())
+    packed = pack_joined(length_prefixed(b"one"), zstandard.ZstdCompressor())
     sealed = seal_message(opener.data_key(forged.key_id), packed, context=blob_context(forged))
     with pytest.raises(SealBroken, match="SEAL_FORMAT"):
         opener.open_blob(forged._replace(ciphertext=sealed))
