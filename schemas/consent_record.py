@@ -254,14 +254,14 @@ def check_form(record: object) -> ConsentRecord:
     try:
         return msgspec.convert(record, ConsentRecord)
     except msgspec.ValidationError as error:
-        where = _faulty_field(str(error))
+        where = faulty_field(str(error))
     except (RecursionError, ValueError, TypeError):
         where = ""
     raise RecordFormError(where) from None
 
 
-def _faulty_field(text: str) -> str:
-    """The path in msgspec's message; the rest of it may quote a value."""
+def faulty_field(text: str) -> str:
+    """The dotted path in one of msgspec's messages; the rest of a message may quote values."""
     path, missing = _PATH.search(text), _MISSING.match(text)
     parts = (path[1].lstrip(".") if path else "", missing[1] if missing else "")
     return ".".join(filter(None, parts))

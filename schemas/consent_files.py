@@ -1,0 +1,180 @@
+"""Consent records in files: JSON lines of compact JWS, or Parquet with the JWS and columns to query by.
+
+In the Parquet form the column ``jws`` is the record. The other columns repeat what it says, for whoever wants
+to query the file; nothing reads them back, so changing one changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from schemas.consent_rows import read_time
+from schemas.consent_signing import VerifiedRecord
+from schemas.errors import InfrastructureFault
+from schemas.tables import DISTINCT, column
+
+_MICROSECONDS: Final = pa.timestamp("us", tz="UTC")
+_TIME_UNIT: Final = "µs since 1970 UTC"
+
+
+def _words(name: str, description: str) -> pa.Field:
+    return column(name, pa.list_(pa.field("element", pa.string())), description)
+
+
+def _word(name: str, description: str) -> pa.Field:
+    return column(name, pa.string(), description)
+
+
+def _time(name: str, description: str) -> pa.Field:
+    return column(name, _MICROSECONDS, description, unit=_TIME_UNIT)
+
+
+def _flag(name: str, description: str) -> pa.Field:
+    return column(name, pa.bool_(), description)
+
+
+CONSENT_RECORDS: Final = pa.schema(
+    [
+        column(
+            "jws",
+            pa.string(),
+            "The signed record: compact JWS over its canonical JSON; the only column that is read back",
+            classification="identifier.direct",
+            storage=DISTINCT,
+            nullable=False,
+        ),
+        column("id", pa.string(), "Record id", storage=DISTINCT),
+        _word("subject_type", "Identifier type of the person, such as zoom.user_id"),
+        column(
+            "subject_value",
+            pa.string(),
+            "Identifier of the person, as the record states it",
+            classification="identifier.direct",
+            storage=DISTINCT,
+        ),
+        _word("status", "What happened (closed set)"),
+        _time("event_time", "When it happened"),
+        _time("ingested_at", "When the record arrived"),
+        _word("controller", "Party id of the controller"),
+        _words("purposes", "Purposes that it is about"),
+        _words("kinds", "Kinds of content that it is about"),
+        column(
+            "scope",
+            pa.string(),
+            "Where it applies: global, tenant:ID or meeting:ID",
+            classification="identifier.direct",
+            storage=DISTINCT,
+        ),
+        _words("recipients", "Who may receive"),
+        _word("grantor", "Who expressed the choice (closed set)"),
+        _word("mechanism", "How it was expressed (closed set)"),
+        _word("terms", "Version of the terms that it cites"),
+        _word("notice_hash", "SHA-256 of the notice that was shown"),
+        _time("valid_from", "From when it holds"),
+        _time("valid_until", "Until when it holds"),
+        _flag("bundled", "One yes for several things"),
+        _flag("conditional", "The service was refused without it"),
+        _flag("retroactive", "It covers what was recorded before"),
+        _flag("separate", "Asked apart from everything else"),
+        _flag("no_detriment", "The employer attests that a no has no ill effect"),
+        _word("retention_policy", "Retention policy for biometric templates"),
+        _word("kid", "Id of the signing key"),
+        _flag("import_attested", "Whether its import from another system is attested"),
+    ]
+)
+"""The Parquet form of consent records."""
+
+
+def records_table(records: Iterable[VerifiedRecord]) -> pa.Table:
+    """The Parquet form of those records that are a JWS; the others have no signed form to keep."""
+    rows = [_flat_columns(record) for record in records if record.jws is not None]
+    return pa.Table.from_pylist(rows, schema=CONSENT_RECORDS)
+
+
+def _flat_columns(record: VerifiedRecord) -> dict[str, Any]:
+    subject = record.subject
+    given = {
+        **record.row,
+        "jws": record.jws,
+        "subject_type": None if subject is None else subject.type,
+        "subject_value": None if subject is None else str(subject.value),
+    }
+    return {field.name: _cell(given.get(field.name), field.type) for field in CONSENT_RECORDS}
+
+
+def _cell(value: object, wanted: pa.DataType) -> object:
+    """A value where it has the column's type; what a malformed record says besides is in its JWS."""
+    if pa.types.is_timestamp(wanted):
+        return read_time(value)
+    if pa.types.is_list(wanted):
+        return value if isinstance(value, list) and all(isinstance(each, str) for each in value) else None
+    return value if isinstance(value, bool if pa.types.is_boolean(wanted) else str) else None
+
+
+def consent_files(path: Path) -> list[Path]:
+    """The files of records at a path: the file itself, or every ``.jsonl`` and ``.parquet`` below a folder.
+
+    Raises:
+        InfrastructureFault: ``CONSENTS_UNREADABLE``: there is none.
+    """
+    found = [path] if path.is_file() else sorted([*path.rglob("*.jsonl"), *path.rglob("*.parquet")])
+    if not found:
+        message = f"no records at {path}; name a .jsonl or .parquet file, or a folder that holds some"
+        raise InfrastructureFault("CONSENTS_UNREADABLE", message)
+    return found
+
+
+def read_lines(path: Path) -> Iterator[bytes]:
+    """The records of one file, one a line; blank lines come too, so that line numbers count right.
+
+    Raises:
+        InfrastructureFault: ``CONSENTS_UNREADABLE``; in the middle of a damaged file, too.
+    """
+    try:
+        if path.suffix == ".parquet":
+            yield from _parquet_lines(path)
+            return
+        with path.open("rb") as file:
+            yield from (line.rstrip(b"\n") for line in file)
+    except (OSError, pa.ArrowException, KeyError, ValueError):
+        message = f"{path} cannot be read; check its permissions and that it was copied whole"
+        raise InfrastructureFault("CONSENTS_UNREADABLE", message) from None
+
+
+def _parquet_lines(path: Path) -> Iterator[bytes]:
+    with pq.ParquetFile(path) as file:
+        if "jws" not in file.schema_arrow.names:
+            raise ValueError("no records in this file")
+        for batch in file.iter_batches(columns=["jws"]):
+            # A null where a record should be stays a line, so that it counts as one that cannot be read.
+            yield from ((token or "null").encode() for token in batch.column("jws").to_pylist())
+
+
+def append_lines(path: Path, tokens: Iterable[str]) -> None:
+    """Append signed records to a file of JSON lines in one write.
+
+    Raises:
+        InfrastructureFault: ``CONSENTS_UNWRITABLE``.
+    """
+    text = "".join(json.dumps(token) + "\n" for token in tokens)
+    try:
+        with path.open("ab") as file:
+            file.write(_line_end(path) + text.encode())
+    except OSError:
+        message = f"{path} cannot be written; check that its folder exists and its permissions"
+        raise InfrastructureFault("CONSENTS_UNWRITABLE", message) from None
+
+
+def _line_end(path: Path) -> bytes:
+    """What is missing behind the last line: a record must not be glued to one that was cut off."""
+    with path.open("rb") as file:
+        if file.seek(0, 2) == 0:
+            return b""
+        file.seek(-1, 2)
+        return b"" if file.read(1) == b"\n" else b"\n"
