@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 DIGEST_BYTES = 16
+_MARK = b'"specversion"'
 Digests = np.ndarray  # shape (n, 16), uint8
 
 
@@ -87,7 +88,7 @@ class RecordDigester:
         hashed = b"".join([hashlib.sha256(record).digest() for record in records])
         halves = _encipher(self._bodies, hashed).reshape(-1, 2, DIGEST_BYTES)
         ids = halves[:, 0].copy()
-        named = [(row, key) for row, record in enumerate(records) if (key := _event_key(record))]
+        named = [(row, key) for row in _with_own_id(records) if (key := _event_key(records[row]))]
         if named:
             keys = b"".join([hashlib.sha256(key).digest()[:DIGEST_BYTES] for _, key in named])
             ids[[row for row, _ in named]] = _encipher(self._events, keys)
@@ -109,9 +110,22 @@ class RecordDigester:
         return hashlib.blake2b(name, key=self._names, person=b"cofferdam name", digest_size=8).hexdigest()
 
 
+def _with_own_id(records: Sequence[bytes]) -> list[int]:
+    """Rows that may be CloudEvents: one search over the joined records instead of one in each."""
+    text = b"\n".join(records)
+    at = text.find(_MARK)
+    if at < 0:
+        return []
+    ends = np.cumsum(np.fromiter(map(len, records), np.int64, len(records)) + 1)
+    found: list[int] = []
+    while at >= 0:
+        row = int(np.searchsorted(ends, at, side="right"))
+        found.append(row)
+        at = text.find(_MARK, int(ends[row]))
+    return found
+
+
 def _event_key(record: bytes) -> bytes | None:
-    if b'"specversion"' not in record:
-        return None
     try:
         event = _cloud_event(record)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):

@@ -16,8 +16,8 @@ from schemas.contract import ContractSet, EventShape
 from schemas.decoder import MAX_DEPTH
 from schemas.strict_json import RecordFault, parse_strict
 
-_LEADING_EVENT = re.compile(rb'\{"event":"([a-z_.]{1,80})","event_ts"')
-_LEADING_CLOUD_EVENT = re.compile(
+_EVENT_FIRST = b'{"event":"'
+_TYPE_FOURTH = re.compile(
     rb'\{"specversion":"1\.0","id":"[^"\\]{1,200}","source":"[^"\\]{1,200}","type":"([a-z0-9_.-]{1,120})"'
 )
 AUTO = "auto"
@@ -62,33 +62,36 @@ class Router:
     def __init__(self, contracts: ContractSet, source: str = AUTO) -> None:
         self._source = source
         self._shapes = contracts.by_event
-        self._leading: dict[bytes, EventShape] = {}
-        for (name, event), shape in contracts.by_event.items():
-            if source in (AUTO, name) and name in ("zoom", "cofferdam"):
-                self._leading[event.encode()] = shape
+        taken = {key: shape for key, shape in contracts.by_event.items() if source in (AUTO, key[0])}
+        self._leading = {
+            _EVENT_FIRST + event.encode(): shape for (name, event), shape in taken.items() if name == "zoom"
+        }
+        self._fourth = {
+            event.encode(): shape for (name, event), shape in taken.items() if name == "cofferdam"
+        }
 
     def route(self, records: Sequence[bytes]) -> Routes:
         """Group records by shape."""
         routes = Routes()
-        by_id: dict[int, list[int]] = {}
+        groups: dict[int, list[int]] = {}
         shapes: dict[int, EventShape] = {}
-        leading = self._leading
-        for index, record in enumerate(records):
-            found = _LEADING_EVENT.match(record) or _LEADING_CLOUD_EVENT.match(record)
-            shape = leading.get(found.group(1)) if found else None
-            if shape is None:
-                shape = self._by_marks(record)
+        # The longest run of equal starts is one look-up: everything up to the quote that ends the type.
+        starts = [record.partition(b'",')[0] for record in records]
+        for index, start in enumerate(starts):
+            shape = self._leading.get(start) or self._otherwise(records[index])
             if shape is None:
                 routes.unknown.append(index)
-                continue
-            number = id(shape)
-            if number in by_id:
-                by_id[number].append(index)
+            elif (number := id(shape)) in groups:
+                groups[number].append(index)
             else:
-                by_id[number] = [index]
-                shapes[number] = shape
-        routes.groups = [(shapes[number], indexes) for number, indexes in by_id.items()]
+                groups[number], shapes[number] = [index], shape
+        routes.groups = [(shapes[number], indexes) for number, indexes in groups.items()]
         return routes
+
+    def _otherwise(self, record: bytes) -> EventShape | None:
+        found = _TYPE_FOURTH.match(record)
+        shape = self._fourth.get(found.group(1)) if found else None
+        return shape or self._by_marks(record)
 
     def why_unknown(self, record: bytes) -> str:
         """Reason code of a record that no contract claims: not strict JSON, no event, or an unknown type."""
