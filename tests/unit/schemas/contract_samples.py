@@ -55,3 +55,16 @@ def written(folder: Path, text: str, name: str = "call.yaml") -> Path:
 def with_field(field: str) -> str:
     """The contract with one more field (a flow mapping) in its last line."""
     return f"{HEADER}      - {field}\n"
+
+
+def field(name: str, kind: str, label: str, custom: str = "", options: str = "", more: str = "") -> str:
+    """A field as a flow mapping."""
+    parts = [f"name: {name}", f"logicalType: {kind}", f"classification: {label}"]
+    parts += [f"customProperties: [{custom}]"] * bool(custom)
+    parts += [f"logicalTypeOptions: {{{options}}}"] * bool(options)
+    return f"{{{', '.join(parts + [more] * bool(more))}}}"
+
+
+def prop(name: str, value: str) -> str:
+    """A custom property as a flow mapping."""
+    return f"{{property: {name}, value: {value}}}"

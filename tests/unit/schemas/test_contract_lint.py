@@ -9,22 +9,11 @@ import pytest
 from schemas.contract import bundled_contract_files
 from schemas.contract_lint import LintProblem, contract_files, lint_contracts
 from schemas.errors import ConfigurationError
-from tests.unit.schemas.contract_samples import HEADER, LAST_LINE, with_field, written
+from tests.unit.schemas.contract_samples import HEADER, LAST_LINE, field, prop, with_field, written
 
 
 def lint(folder: Path, text: str) -> list[LintProblem]:
     return lint_contracts([written(folder, text)])
-
-
-def field(name: str, kind: str, label: str, custom: str = "", options: str = "", more: str = "") -> str:
-    parts = [f"name: {name}", f"logicalType: {kind}", f"classification: {label}"]
-    parts += [f"customProperties: [{custom}]"] * bool(custom)
-    parts += [f"logicalTypeOptions: {{{options}}}"] * bool(options)
-    return f"{{{', '.join(parts + [more] * bool(more))}}}"
-
-
-def prop(name: str, value: str) -> str:
-    return f"{{property: {name}, value: {value}}}"
 
 
 RANGE = "minimum: 0, maximum: 100"
