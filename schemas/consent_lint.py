@@ -62,7 +62,8 @@ def _findings(record: VerifiedRecord, registry: Registry) -> Iterator[tuple[str,
     form = _form_fault(record)
     if form is not None:
         yield form, "FORM", "missing, unknown here or not of the form in docs/consent-record.schema.json"
-    yield from _references(record.row, registry)
+    if "status" in record.row:
+        yield from _references(record.row, registry)
 
 
 def _effect(record: VerifiedRecord) -> str:

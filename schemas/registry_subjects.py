@@ -94,6 +94,10 @@ class SubjectRegister:
         """What is known of a person; everything None for somebody who is not registered."""
         return self._attributes.get(person, Attributes())
 
+    def regions(self) -> frozenset[str]:
+        """Every region that somebody is placed in."""
+        return frozenset(each.region for each in self._attributes.values() if each.region is not None)
+
     def links(self) -> Iterator[tuple[str, str, tuple[str, ...]]]:
         """Type, canonical value and claimants of every identifier."""
         for (identifier_type, value), claims in self._claims.items():

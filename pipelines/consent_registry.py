@@ -1,0 +1,105 @@
+"""Open a registry together with the policies that judge by it: all of it in order, or none of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from schemas.errors import ConfigurationError
+from schemas.registry import Registry, load_registry, read_registry
+from schemas.registry_files import POLICIES, FileError, JsonFile, RegistryProblem, read_bytes, read_pins
+from validation.policy import Policies
+from validation.policy_loading import SHIPPED_PROFILES, build_policies, read_json_object
+
+
+@dataclass(frozen=True)
+class OpenRegistry:
+    """A registry and its policies, each held to the other."""
+
+    registry: Registry = field(repr=False)
+    policies: Policies = field(repr=False)
+
+
+def open_registry(directory: Path) -> OpenRegistry:
+    """Read a registry and build its policies; every purpose has its basis and article in every region.
+
+    Raises:
+        ConfigurationError: As `load_registry`, or a code of `validation.policy_loading`, with file and line.
+        InfrastructureFault: As `load_registry`.
+    """
+    registry = load_registry(directory)
+    try:
+        return OpenRegistry(registry, policies_of(registry))
+    except ConfigurationError as error:
+        raise _located(directory, error).as_error() from None
+
+
+def policies_of(registry: Registry) -> Policies:
+    """The policies of a registry: its own profiles or the shipped ones, with its register of purposes.
+
+    Raises:
+        ConfigurationError: A code of `validation.policy_loading`.
+    """
+    profiles = registry.policies_document
+    if profiles is None:
+        profiles = read_json_object(SHIPPED_PROFILES, "policy file")
+    policies = build_policies(profiles, registry.purposes_document)
+    unused = sorted(set(registry.purposes) - set(policies.base_purposes))
+    if unused:
+        message = f"purposes.{unused[0]}: has no rule in the policies, so nothing may ever be released for it"
+        raise ConfigurationError("POLICY_PURPOSE_UNKNOWN", message)
+    return policies
+
+
+def lint_registry(directory: Path) -> tuple[Registry | None, list[RegistryProblem]]:
+    """A registry as far as it can be read, and everything that is wrong with it, its policies included."""
+    registry, problems = read_registry(directory)
+    if registry is not None and not any(not each.is_advice for each in problems):
+        try:
+            policies = policies_of(registry)
+        except ConfigurationError as error:
+            problems.append(_located(directory, error))
+        else:
+            problems.extend(_regions_without_profile(directory, registry, policies))
+    return registry, problems
+
+
+def _regions_without_profile(
+    directory: Path, registry: Registry, policies: Policies
+) -> list[RegistryProblem]:
+    stated = {region for region in registry.subjects.regions() if region not in policies.profiles}
+    name = read_pins(directory)[0].files["subjects"].path
+    message = "has no profile; whoever is placed there is judged by the strictest one"
+    return [
+        RegistryProblem(name, 0, f"region {region}", "REGION_WITHOUT_PROFILE", message, is_advice=True)
+        for region in sorted(stated)
+    ]
+
+
+def _located(directory: Path, error: ConfigurationError) -> RegistryProblem:
+    """An error of the policies with the file and line that it is about, as near as its field is found."""
+    files = _policy_files(directory)
+    where, _, what = error.message.partition(": ")
+    words = error.message.split()
+    if error.code == "POLICY_BASIS_MISSING":
+        where, what = f"purposes.{words[1]}", error.message
+    path = tuple(where.split("."))
+    part = "purposes" if where.startswith(("purposes", "articles")) or POLICIES not in files else POLICIES
+    file = files.get(part)
+    line = file.line_of(path) if file is not None else 0
+    name = file.name if file is not None else part
+    return RegistryProblem(name, line, where, error.code, what or error.message)
+
+
+def _policy_files(directory: Path) -> dict[str, JsonFile]:
+    found: dict[str, JsonFile] = {}
+    names: tuple[str, ...] = ("purposes", POLICIES)
+    try:
+        pins = read_pins(directory)[0]
+        for part in names:
+            if part in pins.files:
+                name = pins.files[part].path
+                found[part] = JsonFile.parse(name, read_bytes(directory, name))
+    except FileError:
+        pass  # the problem itself is told all the same, only without its line
+    return found
