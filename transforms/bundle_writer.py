@@ -7,7 +7,7 @@ the bundle is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 
 import numpy as np
@@ -81,16 +81,10 @@ class BundleWriter:
         self._pending_bytes = 0
         self.counts = RunCounts()
 
-    def write_telemetry(self, tables: dict[str, list[pa.Table]]) -> None:
-        """Append telemetry rows."""
-        for name, parts in tables.items():
-            for part in parts:
-                self._append(name, part)
-
-    def write_rosters(self, tables: Sequence[pa.Table]) -> None:
-        """Append roster rows."""
-        for table in tables:
-            self._append(ROSTER, table)
+    def write_rows(self, tables: Mapping[str, pa.Table]) -> None:
+        """Append rows to tables that hold no content."""
+        for name, rows in tables.items():
+            self._append(name, rows)
 
     def take_content(self, cuts: Sequence[CutOut]) -> None:
         """Take items in; they are sealed when enough has gathered, at the latest when the bundle ends."""
@@ -196,12 +190,11 @@ def joined_groups(kind: str, contract: str, cuts: Sequence[CutOut]) -> tuple[lis
     starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]).tolist()
     groups = []
     for start, end in zip(starts, [*starts[1:], len(ordered)], strict=True):
-        code, join = int(ordered[start]), []
-        for distinct in reversed(names):
-            code, index = divmod(code, len(distinct))
-            join.append(distinct[index])
+        rest, sender = divmod(int(ordered[start]), len(names[2]))
+        tenant, meeting = divmod(rest, len(names[1]))
+        join = (names[0][tenant], names[1][meeting], names[2][sender])
         joined = content[offsets[start] : offsets[end]]
-        groups.append(JoinedGroup(*reversed(join), kind, contract, item_ids[16 * start : 16 * end], joined))
+        groups.append(JoinedGroup(*join, kind, contract, item_ids[16 * start : 16 * end], joined))
     return groups, order
 
 

@@ -205,6 +205,7 @@ class _SeparateTask(beam.DoFn):
         self._contracts = contracts
         self._keys = keys
         self._writer: BundleWriter | None = None
+        self._taker: BlockTaker | None = None
 
     def setup(self) -> None:
         digester = RecordDigester(self._keys.digest_key)
@@ -221,25 +222,33 @@ class _SeparateTask(beam.DoFn):
         self._writer = BundleWriter(
             settings.store, settings.run_id, self._keys, self._telemetry, settings.received
         )
+        self._taker = BlockTaker(self._separator, self._digester, self._writer)
 
     def process(self, task: ReadTask, verdicts: Sequence[pa.Table]) -> None:
         assert self._writer is not None  # noqa: S101 - Beam starts a bundle before it processes
-        taker = BlockTaker(self._separator, self._digester, self._writer, VerdictIndex(verdicts))
+        assert self._taker is not None  # noqa: S101
+        index = VerdictIndex(verdicts)
         try:
             with value_free("separate"):
                 for block in blocks_of(task, self._settings):
-                    taker.take(block)
+                    self._taker.take(block, index)
                     PROGRESS.add_separated(len(block.records))
         except BaseException:
             self._writer.abandon()
             raise
 
     def finish_bundle(self) -> Iterator[Any]:
-        writer, self._writer = self._writer, None
-        if writer is None:
+        writer, taker = self._writer, self._taker
+        self._writer = self._taker = None
+        if writer is None or taker is None:
             return
-        with value_free("finish files"):
-            records = writer.close()
+        try:
+            with value_free("finish files"):
+                taker.finish()
+                records = writer.close()
+        except BaseException:
+            writer.abandon()
+            raise
         for record in records:
             yield WindowedValue(record, _END, (GlobalWindow(),))
         yield beam.pvalue.TaggedOutput(COUNTS, WindowedValue(writer.counts, _END, (GlobalWindow(),)))

@@ -94,7 +94,7 @@ class RecordDigester:
             ids[[row for row, _ in named]] = _encipher(self._events, keys)
         return Identities(ids, halves[:, 1].copy())
 
-    def position_sum(self, file_index: int, offsets: np.ndarray) -> RecordSum:
+    def position_sum(self, file_index: int | np.ndarray, offsets: np.ndarray) -> RecordSum:
         """Keyed sum of the positions of records (file index and offset in the file)."""
         if not len(offsets):
             return RecordSum()

@@ -1,18 +1,18 @@
 """Separate: take decoded events apart field by field.
 
-One block of records goes in; out come telemetry tables in which every value has been judged, pieces of
-content ready to be sealed, roster rows, and the records that could not be taken. Every record of the block
-ends in exactly one outcome.
+Records of one event shape go in; out come telemetry tables in which every value has been judged, pieces of
+content ready to be sealed, roster rows, and the records that could not be taken. Every record ends in exactly
+one outcome.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -47,7 +47,7 @@ class Held:
     """A record that is sealed whole: rejected, or of an unknown event type.
 
     Attributes:
-        index: Index of the record in its block.
+        index: Index of the record among those that went in together.
         code: Reason code.
         source: Source of the shape that refused it, where one was found.
     """
@@ -70,12 +70,12 @@ class DriftKey:
 
 @dataclass
 class Separated:
-    """What a block was separated into.
+    """What records of one shape were separated into.
 
     Attributes:
-        telemetry: Tables by name in the store.
+        telemetry: Table by name in the store.
         content: Pieces cut out for sealing, with the rows that describe them.
-        rosters: Roster tables.
+        roster: Roster rows, or None.
         held: Records that are sealed whole.
         separated: Records that were taken apart, by (source, event type).
         dropped: Values dropped by contract, by (table, field).
@@ -84,9 +84,9 @@ class Separated:
         separated_rows: Indexes of the records that were taken apart.
     """
 
-    telemetry: dict[str, list[pa.Table]] = field(default_factory=dict)
+    telemetry: dict[str, pa.Table] = field(default_factory=dict)
     content: list[CutOut] = field(default_factory=list)
-    rosters: list[pa.Table] = field(default_factory=list)
+    roster: pa.Table | None = None
     held: list[Held] = field(default_factory=list)
     separated: Counter[tuple[str, str]] = field(default_factory=Counter)
     dropped: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -101,7 +101,7 @@ class _ShapeState:
     def __init__(self, shape: EventShape) -> None:
         self.shape = shape
         self.learned = Learned()
-        self.fast = FastDecoder(shape, self.learned)
+        self.fast: FastDecoder
         self.columns = ShapeColumns(shape)
 
     def decode(self, lines: Sequence[bytes]) -> tuple[list[int], Level, list[tuple[int, str]]]:
@@ -110,6 +110,8 @@ class _ShapeState:
         What the fast decoder leaves over is read carefully, a few lines at a time: as long as they teach it
         something (a field it had not met), it is built anew and tries the rest.
         """
+        if not self.learned.active:
+            self._learn_from(lines)
         rows, level, left = self.fast.decode(lines)
         refused: list[tuple[int, str]] = []
         while left:
@@ -122,6 +124,14 @@ class _ShapeState:
                 rows, level = rows + [left[index] for index in again], concatenate(level, more)
                 left = [left[index] for index in rest]
         return rows, level, refused
+
+    def _learn_from(self, lines: Sequence[bytes]) -> None:
+        """Meet the shape in lines spread over the first group, so that the fast decoder knows its fields."""
+        careful = CarefulDecoder(self.shape, self.learned)
+        for line in lines[:: max(1, len(lines) // _LINES_TO_LEARN_FROM)]:
+            with suppress(RecordFault):
+                careful.read(line)
+        self.fast = FastDecoder(self.shape, self.learned)
 
     def _decode_carefully(
         self, lines: Sequence[bytes], indexes: list[int], refused: list[tuple[int, str]]
@@ -155,50 +165,36 @@ class Separator:
         self._digester = digester
         self._states: dict[str, _ShapeState] = {}
 
-    def separate(self, records: Sequence[bytes]) -> Separated:
-        """Take a block of records apart."""
-        result = Separated()
+    def route(self, records: Sequence[bytes]) -> tuple[list[tuple[EventShape, list[int]]], list[Held]]:
+        """Group records by shape; those that no contract claims are held, each with its reason."""
         routes = self._router.route(records)
-        for index in routes.unknown:
-            result.held.append(Held(index, self._router.why_unknown(records[index])))
-        if len(routes.unknown) == len(records):
-            return result
-        ids = self._digester.identities(records).ids
-        for shape, indexes in routes.groups:
-            self._separate_shape(shape, [records[index] for index in indexes], indexes, ids, result)
-        return result
+        held = [Held(index, self._router.why_unknown(records[index])) for index in routes.unknown]
+        return routes.groups, held
 
-    def _separate_shape(
-        self,
-        shape: EventShape,
-        lines: list[bytes],
-        indexes: list[int],
-        ids: np.ndarray,
-        result: Separated,
-    ) -> None:
+    def separate(self, shape: EventShape, records: Sequence[bytes]) -> Separated:
+        """Take records of one shape apart."""
+        result = Separated()
         state = self._states.get(shape.table)
         if state is None:
             state = self._states[shape.table] = _ShapeState(shape)
-        rows, level, refused = state.decode(lines)
-        result.held.extend(Held(indexes[row], code, shape.source) for row, code in refused)
+        rows, level, refused = state.decode(records)
+        result.held = [Held(row, code, shape.source) for row, code in refused]
+        result.separated_rows = rows
         if not rows:
-            return
-        taken = [indexes[row] for row in rows]
-        result.separated_rows.extend(taken)
-        columns = take_columns(state.columns, level, ids[taken], self._pseudonyms)
+            return result
+        ids = self._digester.identities([records[row] for row in rows]).ids
+        columns = take_columns(state.columns, level, ids, self._pseudonyms)
         for event in pc.value_counts(columns.event_types).to_pylist():
             result.separated[(shape.source, event["values"])] += event["counts"]
-        for name, table in columns.tables.items():
-            result.telemetry.setdefault(name, []).append(table)
+        result.telemetry = columns.tables
         group = cut_out(state.columns, level, columns)
-        result.content.extend(group.cuts)
+        result.content = group.cuts
         for key, count in group.dropped.items():
             result.dropped[(shape.table, key)] += count
         for unknown in group.unknown:
             self._count_unknown(shape, unknown, result)
-        roster = roster_rows(shape, level, columns, self._pseudonyms)
-        if roster is not None:
-            result.rosters.append(roster)
+        result.roster = roster_rows(shape, level, columns, self._pseudonyms)
+        return result
 
     def _count_unknown(self, shape: EventShape, unknown: UnknownValue, result: Separated) -> None:
         if unknown.key is None:

@@ -1,13 +1,20 @@
-"""Take blocks of input: drop duplicates, separate the rest, seal what is refused, and count every record."""
+"""Take blocks of input: drop duplicates, separate the rest, seal what is refused, and count every record.
+
+Records wait by event shape until enough of them have come: the work on a group of columns costs the same for
+ten rows as for a thousand. What waits is bounded.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from schemas.classification import KIND_NUMBER, REJECTED_KIND, UNKNOWN_KIND
+from schemas.contract import EventShape
+from schemas.tables import ROSTER
 from transforms.bundle_writer import BundleWriter
 from transforms.duplicates import COLLISION, DUPLICATE, VerdictIndex
 from transforms.record_digests import DIGEST_BYTES, Identities, RecordDigester
@@ -19,6 +26,12 @@ from transforms.splitting import Block, SourceFault
 
 FAULT_FILES = 1 << 30
 """Added to a file's index to give the positions of what is no record a space of their own."""
+
+GROUP_BYTES = 16 << 20
+"""Records of one shape that are separated together, at most."""
+
+WAITING_BYTES = 64 << 20
+"""Records that wait, of all shapes together."""
 
 _PIECE_BITS = 16  # 65,536 pieces of 4 MiB
 
@@ -42,6 +55,25 @@ def fault_identities(faults: Sequence[SourceFault], digester: RecordDigester) ->
     return digester.identities(named)
 
 
+@dataclass
+class _Waiting:
+    """Records of one shape that wait, with their positions."""
+
+    shape: EventShape
+    records: list[bytes] = field(default_factory=list, repr=False)
+    files: list[np.ndarray] = field(default_factory=list)
+    offsets: list[np.ndarray] = field(default_factory=list)
+    size: int = 0
+
+    def add(self, records: list[bytes], file_index: int, offsets: np.ndarray) -> int:
+        self.records += records
+        self.files.append(np.full(len(records), file_index, dtype=np.int64))
+        self.offsets.append(offsets)
+        size = sum(map(len, records))
+        self.size += size
+        return size
+
+
 class BlockTaker:
     """Takes the blocks of one bundle.
 
@@ -49,60 +81,89 @@ class BlockTaker:
         separator: Separates records.
         digester: Digests records and positions.
         writer: Writes the bundle.
-        verdicts: Which positions are duplicates or collisions.
     """
 
-    def __init__(
-        self,
-        separator: Separator,
-        digester: RecordDigester,
-        writer: BundleWriter,
-        verdicts: VerdictIndex,
-    ) -> None:
+    def __init__(self, separator: Separator, digester: RecordDigester, writer: BundleWriter) -> None:
         self._separator = separator
         self._digester = digester
         self._writer = writer
-        self._verdicts = verdicts
+        self._waiting: dict[str, _Waiting] = {}
+        self._waiting_bytes = 0
 
     @property
     def counts(self) -> RunCounts:
         """What has been counted so far."""
         return self._writer.counts
 
-    def take(self, block: Block) -> None:
-        """Take one block; afterwards each of its records has been counted under exactly one outcome."""
+    def take(self, block: Block, verdicts: VerdictIndex) -> None:
+        """Take one block in.
+
+        Args:
+            block: Records and faults.
+            verdicts: Which positions are duplicates or collisions.
+        """
         if block.faults:
-            self._take_faults(block)
+            self._take_faults(block, verdicts)
         if not block.records:
             return
-        verdicts = self._verdicts.of_block(block.file, block.offsets)
-        keep = np.arange(len(block.records))
-        records: Sequence[bytes] = block.records
-        if verdicts.any():
-            self._drop_duplicates(block, verdicts)
-            keep = np.flatnonzero(verdicts == 0)
+        judged = verdicts.of_block(block.file, block.offsets)
+        keep, records = np.arange(len(block.records)), block.records
+        if judged.any():
+            self._drop_duplicates(block, judged)
+            collided = np.flatnonzero(judged == COLLISION).tolist()
+            self._hold(block, [Held(index, ID_COLLISION) for index in collided])
+            keep = np.flatnonzero(judged == 0)
             records = [block.records[index] for index in keep.tolist()]
-        separated = self._separator.separate(records)
-        self._write(separated)
-        self._count_separated(block, keep, separated)
-        collided = [Held(index, ID_COLLISION) for index in np.flatnonzero(verdicts == COLLISION).tolist()]
-        held = [Held(int(keep[entry.index]), entry.code, entry.source) for entry in separated.held]
-        self._hold(block, [*held, *collided])
+        groups, held = self._separator.route(records)
+        self._hold(block, [Held(int(keep[entry.index]), entry.code, entry.source) for entry in held])
+        for shape, indexes in groups:
+            offsets = block.offsets[keep[np.asarray(indexes)]]
+            self._wait(shape, [records[index] for index in indexes], block.file, offsets)
 
-    def _write(self, separated: Separated) -> None:
-        self._writer.write_telemetry(separated.telemetry)
+    def finish(self) -> None:
+        """Separate what still waits; afterwards every record has been counted under exactly one outcome."""
+        for table in list(self._waiting):
+            self._separate(self._waiting.pop(table))
+        self._waiting_bytes = 0
+
+    def _wait(self, shape: EventShape, records: list[bytes], file_index: int, offsets: np.ndarray) -> None:
+        waiting = self._waiting.setdefault(shape.table, _Waiting(shape))
+        self._waiting_bytes += waiting.add(records, file_index, offsets)
+        while self._waiting_bytes > WAITING_BYTES or waiting.size > GROUP_BYTES:
+            largest = max(self._waiting.values(), key=lambda entry: entry.size)
+            self._waiting.pop(largest.shape.table)
+            self._waiting_bytes -= largest.size
+            self._separate(largest)
+            if largest is waiting:
+                break
+
+    def _separate(self, waiting: _Waiting) -> None:
+        separated = self._separator.separate(waiting.shape, waiting.records)
+        self._writer.write_rows(separated.telemetry)
         self._writer.take_content(separated.content)
-        self._writer.write_rosters(separated.rosters)
+        if separated.roster is not None:
+            self._writer.write_rows({ROSTER: separated.roster})
+        files, offsets = np.concatenate(waiting.files), np.concatenate(waiting.offsets)
+        self._count_separated(separated, files, offsets)
+        for file_index in sorted({int(files[entry.index]) for entry in separated.held}):
+            mine = [entry for entry in separated.held if files[entry.index] == file_index]
+            block = Block(
+                file_index,
+                offsets[[entry.index for entry in mine]],
+                [waiting.records[e.index] for e in mine],
+                [],
+            )
+            self._hold(block, [Held(place, e.code, e.source) for place, e in enumerate(mine)])
 
-    def _count_separated(self, block: Block, keep: np.ndarray, separated: Separated) -> None:
+    def _count_separated(self, separated: Separated, files: np.ndarray, offsets: np.ndarray) -> None:
         counts = self.counts
         for (source, event), number in separated.separated.items():
             counts.count((source, event, Outcome.SEPARATED, NONE), number)
         counts.dropped.update(separated.dropped)
         counts.misfits.update(separated.misfits)
         counts.drift.update(separated.drift)
-        rows = keep[np.asarray(separated.separated_rows, dtype=np.int64)]
-        self._add_sum(Outcome.SEPARATED, block.file, block.offsets[rows])
+        rows = np.asarray(separated.separated_rows, dtype=np.int64)
+        counts.add_sum(Outcome.SEPARATED, self._digester.position_sum(files[rows], offsets[rows]))
 
     def _drop_duplicates(self, block: Block, verdicts: np.ndarray) -> None:
         rows = np.flatnonzero(verdicts == DUPLICATE)
@@ -125,19 +186,16 @@ class BlockTaker:
             self.counts.count((entry.source or NONE, NONE, outcome, entry.code))
             item_id = _reject_id(body.tobytes(), outcome)
             offset = int(block.offsets[entry.index])
+            self._add_sum(outcome, block.file, np.array([offset]))
             for piece in pieces_of(item_id, line):
                 pieces.append(piece)
                 rows.append(_row(item_id, entry.source, entry.code, block.file, offset, piece))
-        for outcome in (Outcome.REJECTED, Outcome.UNKNOWN):
-            at = [entry.index for entry in held if _outcome_of(entry.code) is outcome]
-            if at:
-                self._add_sum(outcome, block.file, block.offsets[np.asarray(at)])
         self._writer.write_rejects(pieces, rows)
 
-    def _take_faults(self, block: Block) -> None:
+    def _take_faults(self, block: Block, index: VerdictIndex) -> None:
         positions = fault_positions(block.faults)
         space = block.file + FAULT_FILES
-        verdicts = self._verdicts.of_block(space, positions)
+        verdicts = index.of_block(space, positions)
         identities = fault_identities(block.faults, self._digester)
         pieces: list[RejectedPiece] = []
         rows: list[dict[str, object]] = []
