@@ -83,12 +83,23 @@ def _table(shape: EventShape, array: tuple[str, ...], columns: list[Field]) -> T
             entry.column or "",
             arrow_type(entry),
             entry.description or f"Field {entry.dotted} of the event",
-            classification=entry.classification,
+            classification=_column_classification(entry),
             unit=("ms since 1970 UTC" if entry.logical_type == "timestamp" else entry.unit) or "",
         )
         for entry in columns
     ]
     return TelemetryTable(name, array, tuple(columns), pa.schema([*standard, *own]))
+
+
+def _column_classification(entry: Field) -> str:
+    """Classification of what the column holds: a direct identifier is not one any more once protected."""
+    if entry.cut is not None:
+        return "service.usage"
+    if entry.protection is Protection.TRUNCATE_IP:
+        return "metadata"
+    if entry.protection is Protection.PSEUDONYM and entry.classification == "identifier.direct":
+        return "identifier.pseudonymous"
+    return entry.classification
 
 
 def _common(path: tuple[str, ...], prefix: tuple[str, ...]) -> tuple[str, ...]:
