@@ -65,7 +65,8 @@ def lint(context: click.Context, files: tuple[Path, ...], as_json: bool) -> None
     else:
         for problem in problems:
             click.echo(_located(problem))
-        click.echo(f"{len(paths)} files, {_counted(len(problems), 'problem')}", err=bool(problems))
+        summary = f"{_counted(len(paths), 'file')}, {_counted(len(problems), 'problem')}"
+        click.echo(summary, err=bool(problems))
     if problems:
         context.exit(EXIT_CONFIGURATION)
 

@@ -349,7 +349,7 @@ class _Reader:
         value = options.get(name)
         if value is None or (isinstance(value, types) and not isinstance(value, bool)):
             return value
-        self._problem(where, "BAD_BOUND", f"{name} must be a number")
+        self._problem(where, "BAD_BOUNDS", f"{name} must be a number")
         return None
 
     def _protection(self, entry: SchemaProperty, where: str, classification: str) -> Protection:

@@ -41,7 +41,7 @@ def test_lint_prints_json(tmp_path: Path) -> None:
 def test_lint_takes_a_folder_of_sound_contracts(tmp_path: Path) -> None:
     written(tmp_path, HEADER)
     result = call("lint", tmp_path)
-    assert (result.exit_code, result.stdout) == (0, "1 files, no problems\n")
+    assert (result.exit_code, result.stdout) == (0, "1 file, no problems\n")
 
 
 def test_a_missing_file_is_a_configuration_error(tmp_path: Path) -> None:

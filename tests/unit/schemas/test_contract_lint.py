@@ -44,7 +44,7 @@ REFUSED = [
     ("LOOKS_PERSONAL", field("phone", "integer", "metadata", options="minimum: 0, maximum: 9999999999")),
     ("LOOKS_PERSONAL", field("number", "integer", "metadata", options="minimum: 0, maximum: 9999999999")),
     ("UNBOUNDED", field("loss", "number", "service.telemetry")),
-    ("BAD_BOUND", field("loss", "number", "service.telemetry", options='minimum: 0, maximum: "100"')),
+    ("BAD_BOUNDS", field("loss", "number", "service.telemetry", options='minimum: 0, maximum: "100"')),
     ("BAD_BOUNDS", field("loss", "number", "service.telemetry", options="minimum: 9, maximum: 1")),
     ("UNENFORCED_OPTION", field("loss", "number", "service.telemetry", options=f"{RANGE}, multipleOf: 2")),
     ("BAD_VALUES", field("state", "string", "metadata", prop("values", "[yes, no]"))),
