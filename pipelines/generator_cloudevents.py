@@ -125,8 +125,10 @@ class CloudMeeting(Meeting):
 
     def _consent(self, visit: Visit) -> str:
         """What the platform claims about consent; the records decide, whatever stands here."""
-        status = "given" if visit.person.agrees else "unknown"
-        return f'"consent":{{"record_ids":["r-c{visit.person.number:06d}"],"status":"{status}"}}'
+        person = visit.person
+        claim = '"purposes":["ai_training"],"status":"given"' if person.agrees else '"status":"unknown"'
+        refuses = _truth(person.number % 10 == 1)
+        return f'"consent":{{"record_ids":["r-c{person.number:06d}"],{claim},"refuses":{refuses}}}'
 
     def started(self) -> Batch:
         """The meeting begins."""
