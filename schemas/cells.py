@@ -148,41 +148,42 @@ class Level:
     unknown: list[UnknownValue] = field(default_factory=list)
 
 
-def concatenate(first: Level, second: Level) -> Level:
-    """The rows of two levels of one shape, one after the other."""
-    if not second.size and not second.unknown:
-        return first
-    if not first.size and not first.unknown:
-        return second
+def concatenate(levels: Sequence[Level]) -> Level:
+    """The rows of several levels of one shape, one after the other."""
+    filled = [level for level in levels if level.size or level.unknown]
+    if len(filled) < 2:
+        return filled[0] if filled else Level()
+    starts = np.cumsum([0, *(level.size for level in filled)]).tolist()
+    kinds = {path: column.type for level in filled for path, column in level.cells.items()}
     cells = {
-        path: pa.concat_arrays([_column(first, path, second), _column(second, path, first)])
-        for path in {**first.cells, **second.cells}
+        path: pa.concat_arrays([_column(level, path, kind) for level in filled])
+        for path, kind in kinds.items()
     }
     arrays = {
         path: concatenate(
-            first.arrays.get(path, Level()), _moved(second.arrays.get(path, Level()), first.size)
+            [_moved(level.arrays.get(path), start) for level, start in zip(filled, starts, strict=False)]
         )
-        for path in {**first.arrays, **second.arrays}
+        for path in dict.fromkeys(path for level in filled for path in level.arrays)
     }
-    parents = np.concatenate([first.parent_rows, second.parent_rows])
-    unknown = [*first.unknown, *_moved(Level(unknown=second.unknown), first.size, rows=True).unknown]
-    return Level(first.size + second.size, cells, arrays, parents, unknown)
+    unknown = [
+        UnknownValue(value.row + start, value.parent, value.key, value.raw, value.path)
+        for level, start in zip(filled, starts, strict=False)
+        for value in level.unknown
+    ]
+    parents = np.concatenate([level.parent_rows for level in filled])
+    return Level(starts[-1], cells, arrays, parents, unknown)
 
 
-def _column(level: Level, path: Path, other: Level) -> pa.Array:
+def _column(level: Level, path: Path, kind: pa.DataType) -> pa.Array:
     column = level.cells.get(path)
-    return pa.nulls(level.size, other.cells[path].type) if column is None else column
+    return pa.nulls(level.size, kind) if column is None else column
 
 
-def _moved(level: Level, shift: int, *, rows: bool = False) -> Level:
-    """The level with its rows' parents (or its own rows) counted from another start."""
-    if rows:
-        moved = [
-            UnknownValue(value.row + shift, value.parent, value.key, value.raw, value.path)
-            for value in level.unknown
-        ]
-        return Level(unknown=moved)
-    return Level(level.size, level.cells, level.arrays, level.parent_rows + shift, level.unknown)
+def _moved(level: Level | None, start: int) -> Level:
+    """An array's elements, their parents counted from another start."""
+    if level is None:
+        return Level()
+    return Level(level.size, level.cells, level.arrays, level.parent_rows + start, level.unknown)
 
 
 def encoded_cell(column: pa.Array, row: int) -> bytes:

@@ -9,17 +9,21 @@ nanoseconds; the hash dominates.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 import numpy as np
+import pyarrow as pa
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 DIGEST_BYTES = 16
 _MARK = b'"specversion"'
+_LEADING = re.compile(rb'\{"specversion":"1\.0","id":"([^"\\]{1,200})","source":"([^"\\]{1,200})",')
+_TENANT = re.compile(rb'"tenant_id":"([^"\\]{1,200})"')
 Digests = np.ndarray  # shape (n, 16), uint8
 
 
@@ -90,9 +94,25 @@ class RecordDigester:
         ids = halves[:, 0].copy()
         named = [(row, key) for row in _with_own_id(records) if (key := _event_key(records[row]))]
         if named:
-            keys = b"".join([hashlib.sha256(key).digest()[:DIGEST_BYTES] for _, key in named])
-            ids[[row for row, _ in named]] = _encipher(self._events, keys)
+            ids[[row for row, _ in named]] = self._named([key for _, key in named])
         return Identities(ids, halves[:, 1].copy())
+
+    def event_ids(self, parts: Sequence[pa.Array], records: Sequence[bytes]) -> np.ndarray:
+        """Identity digests of records whose source, tenant and id have been decoded already.
+
+        Args:
+            parts: Source, tenant and id a record, as text.
+            records: The records; where a part is missing, the body is the identity.
+        """
+        rows = list(zip(*(part.to_pylist() for part in parts), strict=True))
+        if any(None in row for row in rows):
+            return self.identities(records).ids
+        return self._named([_joined([part.encode() for part in row]) for row in rows])
+
+    def _named(self, keys: Sequence[bytes]) -> np.ndarray:
+        return _encipher(
+            self._events, b"".join([hashlib.sha256(key).digest()[:DIGEST_BYTES] for key in keys])
+        )
 
     def position_sum(self, file_index: int | np.ndarray, offsets: np.ndarray) -> RecordSum:
         """Keyed sum of the positions of records (file index and offset in the file)."""
@@ -111,27 +131,26 @@ class RecordDigester:
 
 
 def _with_own_id(records: Sequence[bytes]) -> list[int]:
-    """Rows that may be CloudEvents: one search over the joined records instead of one in each."""
-    text = b"\n".join(records)
-    at = text.find(_MARK)
-    if at < 0:
+    """Rows that may be CloudEvents; one search over all of them where none is."""
+    if _MARK not in b"\n".join(records):
         return []
-    ends = np.cumsum(np.fromiter(map(len, records), np.int64, len(records)) + 1)
-    found: list[int] = []
-    while at >= 0:
-        row = int(np.searchsorted(ends, at, side="right"))
-        found.append(row)
-        at = text.find(_MARK, int(ends[row]))
-    return found
+    return [row for row, record in enumerate(records) if _MARK in record]
 
 
 def _event_key(record: bytes) -> bytes | None:
+    found = _LEADING.match(record)
+    tenant = _TENANT.search(record, found.end()) if found else None
+    if found and tenant:
+        return _joined([found.group(2), tenant.group(1), found.group(1)])
     try:
         event = _cloud_event(record)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return None
-    parts = [event.source.encode(), event.data.tenant_id.encode(), event.id.encode()]
-    return b"".join(len(part).to_bytes(8, "big") + part for part in parts)
+    return _joined([event.source.encode(), event.data.tenant_id.encode(), event.id.encode()])
+
+
+def _joined(parts: Sequence[bytes]) -> bytes:
+    return b"".join([len(part).to_bytes(8, "big") + part for part in parts])
 
 
 def _block_cipher(digest_key: bytes, label: bytes) -> Cipher[modes.ECB]:

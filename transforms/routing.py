@@ -6,7 +6,6 @@ one of the shape's own, so a wrong guess costs time, never a wrong classificatio
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -17,9 +16,11 @@ from schemas.decoder import MAX_DEPTH
 from schemas.strict_json import RecordFault, parse_strict
 
 _EVENT_FIRST = b'{"event":"'
-_TYPE_FOURTH = re.compile(
-    rb'\{"specversion":"1\.0","id":"[^"\\]{1,200}","source":"[^"\\]{1,200}","type":"([a-z0-9_.-]{1,120})"'
-)
+_CONTEXT_FIRST = b'{"specversion":"1.0",'
+_TYPE = b'"type":"'
+_TYPE_WITHIN = 400
+"""How far into a CloudEvent its type is looked for, in bytes."""
+
 AUTO = "auto"
 UNKNOWN_TYPE = "UNKNOWN_TYPE"
 NOT_AN_EVENT = "NOT_AN_EVENT"
@@ -66,9 +67,7 @@ class Router:
         self._leading = {
             _EVENT_FIRST + event.encode(): shape for (name, event), shape in taken.items() if name == "zoom"
         }
-        self._fourth = {
-            event.encode(): shape for (name, event), shape in taken.items() if name == "cofferdam"
-        }
+        self._typed = {event.encode(): shape for (name, event), shape in taken.items() if name == "cofferdam"}
 
     def route(self, records: Sequence[bytes]) -> Routes:
         """Group records by shape."""
@@ -89,9 +88,12 @@ class Router:
         return routes
 
     def _otherwise(self, record: bytes) -> EventShape | None:
-        found = _TYPE_FOURTH.match(record)
-        shape = self._fourth.get(found.group(1)) if found else None
-        return shape or self._by_marks(record)
+        if record.startswith(_CONTEXT_FIRST):
+            at = record.find(_TYPE, 0, _TYPE_WITHIN) + len(_TYPE)
+            shape = self._typed.get(record[at : record.find(b'"', at)])
+            if shape is not None:
+                return shape
+        return self._by_marks(record)
 
     def why_unknown(self, record: bytes) -> str:
         """Reason code of a record that no contract claims: not strict JSON, no event, or an unknown type."""

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -26,6 +27,9 @@ from transforms.record_digests import RecordDigester
 from transforms.roster import roster_rows
 from transforms.routing import Router
 from transforms.shape_columns import PseudonymMaker, ShapeColumns, take_columns
+
+_LINES_AT_ONCE = 2048
+"""Lines whose Python objects exist at the same time: few enough to stay in the processor's cache."""
 
 _LINES_TO_LEARN_FROM = 64
 
@@ -112,18 +116,40 @@ class _ShapeState:
         """
         if not self.learned.active:
             self._learn_from(lines)
-        rows, level, left = self.fast.decode(lines)
+        rows: list[int] = []
+        levels: list[Level] = []
         refused: list[tuple[int, str]] = []
+        for start in range(0, len(lines), _LINES_AT_ONCE):
+            some = list(range(start, min(start + _LINES_AT_ONCE, len(lines))))
+            self._decode_some(lines, some, rows, levels, refused)
+        return rows, concatenate(levels), refused
+
+    def _decode_some(
+        self,
+        lines: Sequence[bytes],
+        left: list[int],
+        rows: list[int],
+        levels: list[Level],
+        refused: list[tuple[int, str]],
+    ) -> None:
+        left = self._decode_fast(lines, left, rows, levels)
         while left:
             few, left = left[:_LINES_TO_LEARN_FROM], left[_LINES_TO_LEARN_FROM:]
             taken, more, has_learned = self._decode_carefully(lines, few, refused)
-            rows, level = rows + taken, concatenate(level, more)
+            rows += taken
+            levels.append(more)
             if has_learned:
                 self.fast = FastDecoder(self.shape, self.learned)
-                again, more, rest = self.fast.decode([lines[index] for index in left])
-                rows, level = rows + [left[index] for index in again], concatenate(level, more)
-                left = [left[index] for index in rest]
-        return rows, level, refused
+                left = self._decode_fast(lines, left, rows, levels)
+
+    def _decode_fast(
+        self, lines: Sequence[bytes], indexes: list[int], rows: list[int], levels: list[Level]
+    ) -> list[int]:
+        """Decode some lines; returns the indexes of those that are left over."""
+        taken, level, left = self.fast.decode([lines[index] for index in indexes])
+        rows += [indexes[row] for row in taken]
+        levels.append(level)
+        return [indexes[row] for row in left]
 
     def _learn_from(self, lines: Sequence[bytes]) -> None:
         """Meet the shape in lines spread over the first group, so that the fast decoder knows its fields."""
@@ -182,7 +208,7 @@ class Separator:
         result.separated_rows = rows
         if not rows:
             return result
-        ids = self._digester.identities([records[row] for row in rows]).ids
+        ids = self._event_ids(state, level, [records[row] for row in rows])
         columns = take_columns(state.columns, level, ids, self._pseudonyms)
         for event in pc.value_counts(columns.event_types).to_pylist():
             result.separated[(shape.source, event["values"])] += event["counts"]
@@ -195,6 +221,14 @@ class Separator:
             self._count_unknown(shape, unknown, result)
         result.roster = roster_rows(shape, level, columns, self._pseudonyms)
         return result
+
+    def _event_ids(self, state: _ShapeState, level: Level, records: list[bytes]) -> np.ndarray:
+        """Event digests: of the event's own id where the source gives one, else of its body."""
+        parts = [state.columns.roles.get(role) for role in ("source", "tenant", "id")]
+        columns = [level.cells.get(entry.path) for entry in parts if entry is not None]
+        if len(columns) < len(parts) or any(column is None for column in columns):
+            return self._digester.identities(records).ids
+        return self._digester.event_ids(columns, records)
 
     def _count_unknown(self, shape: EventShape, unknown: UnknownValue, result: Separated) -> None:
         if unknown.key is None:
