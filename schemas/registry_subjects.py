@@ -166,8 +166,13 @@ class _Reader:
                 self._note(number, f"identifiers.{place}", ALIAS_CONFLICT, message, is_advice=True)
 
     def _describe(self, number: int, entry: _SubjectEntry) -> None:
-        known = self._stated.get(entry.person, Attributes())
-        believed = self.attributes.get(entry.person, Attributes())
+        known = self._stated.get(entry.person)
+        if known is None:
+            words = (entry.region, entry.age, entry.relation)
+            first = Attributes(*(None if word is UNSET else word for word in words))
+            self._stated[entry.person] = self.attributes[entry.person] = first
+            return
+        believed = self.attributes[entry.person]
         for name in Attributes.__slots__:
             stated = getattr(entry, name)
             if stated is UNSET:

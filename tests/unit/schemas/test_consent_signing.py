@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import base64
 import json
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas import consent_signing
-from schemas.consent_record import canonical_bytes
+from schemas.consent_record import STATE_OF_STATUS, canonical_bytes
 from schemas.consent_signing import VerifiedRecord, sign_record, verify_records
+from schemas.strict_json import RecordFault, parse_strict
 from tests.unit.schemas.consent_samples import (
     CANARY,
     KEY,
@@ -172,6 +175,8 @@ def test_a_test_key_counts_only_where_it_is_allowed() -> None:
     assert (refused.records[0].fault, refused.test_keys) == ("TEST_KEY", frozenset({"k1"}))
     assert (allowed.records[0].fault, allowed.test_keys) == (None, frozenset({"k1"}))
     assert verify_records([TOKEN], KEYS).test_keys == frozenset()
+    forged = verify_records([sign_record(RECORD, OTHER_KEY, "k1")], keys, allow_test_keys=True)
+    assert (forged.records[0].fault, forged.test_keys) == ("SIGNATURE_WRONG", frozenset())
 
 
 @pytest.mark.parametrize(
@@ -261,3 +266,66 @@ def test_no_repr_shows_the_person() -> None:
     batch = verify_records([TOKEN, json.dumps(RECORD)], KEYS)
     assert CANARY not in repr(batch) + "".join(map(repr, batch.records))
     assert TOKEN not in repr(batch.records)
+
+
+IN_RECORD = {
+    "id": "record_id",
+    "purposes": "processing__purpose",
+    "event_time": "event__event_time",
+    "grantor": "x_meeting__grantor_role",
+    "kinds": "x_meeting__content_kinds",
+    "terms": "x_meeting__terms_version",
+    "no_detriment": "x_meeting__no_detriment_attested",
+}
+SIGNATURE_FIELDS = ("kid", "sig_ok", "import_attested", "subject", "status", "controller")
+
+
+def as_signed(row: dict[str, Any]) -> str:
+    """A flat row of the vectors as the signed record that it stands for."""
+    changes = {
+        IN_RECORD.get(name, f"x_meeting__{name}"): value
+        for name, value in row.items()
+        if name not in SIGNATURE_FIELDS
+    }
+    changes["event__event_state"] = STATE_OF_STATUS[row["status"]]
+    changes["processing__pii_controllers"] = [row["controller"]]
+    changes["pii_principal_id"] = {"type": "email", "value": row["subject"]}
+    if row.get("import_attested"):
+        changes["x_meeting__import_attestation"] = {"attester_kid": row["kid"]}
+    return sign_record(record(**changes), KEY if row["sig_ok"] else OTHER_KEY, row["kid"])
+
+
+def test_every_row_of_the_vectors_survives_being_signed_and_read(shared_folder: Path) -> None:
+    vectors = json.loads((shared_folder / "consent" / "vectors.json").read_text())["vectors"]
+    keys = {kid: signing_key(kid, valid_from=datetime(2020, 1, 1, tzinfo=UTC)) for kid in ("k1", "k2", "k9")}
+    rows = [row for vector in vectors for row in vector["records"]]
+    found = verify_records(map(as_signed, rows), keys).records
+    assert len(rows) > 100
+    for row, each in zip(rows, found, strict=True):
+        read = each.decision_row(row["subject"])
+        assert {name: read[name] for name in row} == row
+        assert each.subject is not None
+        assert each.subject.value == row["subject"]
+
+
+@given(st.data())
+def test_reading_is_strict_however_a_value_is_written(data: st.DataObject) -> None:
+    pieces = st.sampled_from(
+        [b'"a":1', b'"b":[]', b'"\\u0061":2', b'"c":{"d":1,"d":2}', b'"e":1e400', b'"f":"\xff"']
+    )
+    text = b"{" + b",".join(data.draw(st.lists(pieces, max_size=4))) + b"}"
+    try:
+        parse_strict(text)
+        strict = True
+    except RecordFault:
+        strict = False
+    fault = consent_signing.read_legible(text)[1]
+    # A number out of range is JSON and nothing that Python could hold.
+    assert fault in (None, "NOT_JSON") if strict else fault is not None
+
+
+def test_nesting_is_bounded_however_it_is_written() -> None:
+    for opener, closer in ((b"[", b"]"), (b'{"a":', b"}")):
+        for depth, fault in ((32, None), (33, "TOO_DEEP")):
+            text = opener * depth + (b"" if opener == b"[" else b"1") + closer * depth
+            assert consent_signing.read_legible(text)[1] == fault
