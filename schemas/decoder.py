@@ -56,13 +56,17 @@ class _Slot:
 
 
 @dataclass
-class _LevelPlan:
-    """How one level is decoded: its struct, and where each leaf and array lies in it."""
+class _ObjectPlan:
+    """How one JSON object is taken apart: its own fields, the objects and the arrays in it.
 
-    struct: type[Struct]
+    Attributes are fetched object by object: a path of three attributes would cost three look-ups a cell.
+    """
+
+    path: Path
+    struct: type[Struct] = Struct
     slots: list[_Slot] = field(default_factory=list)
-    objects: list[Path] = field(default_factory=list)
-    arrays: list[tuple[Path, str, _LevelPlan]] = field(default_factory=list)
+    objects: list[tuple[str, _ObjectPlan]] = field(default_factory=list)
+    arrays: list[tuple[Path, str, _ObjectPlan]] = field(default_factory=list)
     getter: Callable[[Any], tuple[Any, ...]] = field(default=lambda row: ())
 
 
@@ -117,40 +121,38 @@ class _Builder:
         self._learned = learned
         self._count = 0
 
-    def level(self, node: ObjectNode, path: Path) -> _LevelPlan:
-        plan = _LevelPlan(struct=Struct)
-        plan.struct = self._struct(node, path, "", plan)
-        names = [slot.attribute for slot in plan.slots] + [attribute for _, attribute, _ in plan.arrays]
+    def object(self, node: ObjectNode, path: Path) -> _ObjectPlan:
+        plan = _ObjectPlan(path)
+        fields: list[tuple[str, Any, Any]] = []
+        rename: dict[str, str] = {}
+        for key, child in node.children.items():
+            if (*path, key) in self._learned.active:
+                attribute = f"f{len(fields)}"
+                rename[attribute] = key
+                fields.append((attribute, *self._member(child, (*path, key), attribute, plan)))
+        for alias, key in node.aliases.items():
+            child = node.children[key]
+            if isinstance(child, Field) and (*path, alias) in self._learned.active:
+                attribute = f"f{len(fields)}"
+                rename[attribute] = alias
+                slot = self._slot(child, (*path, alias), attribute, plan, alias_of=(*path, key))
+                fields.append((attribute, *slot))
+        for parent, unknown in self._learned.unknown:
+            if parent == path:
+                attribute = f"f{len(fields)}"
+                rename[attribute] = unknown.decode()
+                plan.slots.append(_Slot(path, attribute, None, is_raw=True, is_nullable=False, key=unknown))
+                fields.append((attribute, Raw, None))
+        plan.struct = self._struct(fields, rename)
+        names = [slot.attribute for slot in plan.slots]
+        names += [attribute for attribute, _ in plan.objects]
+        names += [attribute for _, attribute, _ in plan.arrays]
         if names:
             # attrgetter returns a bare value for one name; a repeated name keeps it a tuple.
             plan.getter = operator.attrgetter(*names, names[0])
         return plan
 
-    def _struct(self, node: ObjectNode, path: Path, prefix: str, plan: _LevelPlan) -> type[Struct]:
-        fields: list[tuple[str, Any, Any]] = []
-        rename: dict[str, str] = {}
-        active = self._learned.active
-        for number, (key, child) in enumerate(node.children.items()):
-            if (*path, key) not in active:
-                continue
-            attribute = f"f{number}"
-            rename[attribute] = key
-            fields.append((attribute, *self._member(child, (*path, key), prefix + attribute, plan)))
-        for number, (alias, key) in enumerate(node.aliases.items()):
-            child = node.children[key]
-            if isinstance(child, Field) and (*path, alias) in active:
-                attribute = f"a{number}"
-                rename[attribute] = alias
-                slot = self._slot(child, (*path, alias), prefix + attribute, plan, alias_of=(*path, key))
-                fields.append((attribute, *slot))
-        for parent, unknown_key in self._learned.unknown:
-            if parent == path:
-                attribute = f"u{len(fields)}"
-                rename[attribute] = unknown_key.decode()
-                plan.slots.append(
-                    _Slot(path, prefix + attribute, None, is_raw=True, is_nullable=False, key=unknown_key)
-                )
-                fields.append((attribute, Raw, None))
+    def _struct(self, fields: list[tuple[str, Any, Any]], rename: dict[str, str]) -> type[Struct]:
         self._count += 1
         return msgspec.defstruct(
             f"Shape{self._count}",
@@ -163,20 +165,20 @@ class _Builder:
             kw_only=True,
         )
 
-    def _member(self, child: Any, path: Path, attribute: str, plan: _LevelPlan) -> tuple[Any, Any]:
+    def _member(self, child: Any, path: Path, attribute: str, plan: _ObjectPlan) -> tuple[Any, Any]:
         if isinstance(child, Field):
             return self._slot(child, path, attribute, plan)
         if isinstance(child, ArrayNode):
-            elements = self.level(child.items, (*path, ITEMS))
+            elements = self.object(child.items, (*path, ITEMS))
             plan.arrays.append((path, attribute, elements))
             return list[elements.struct], None  # type: ignore[name-defined]
-        plan.objects.append(path)
-        struct = self._struct(child, path, f"{attribute}.", plan)
-        # One shared instance stands for every absent object, so that attribute paths always resolve.
-        return struct, struct()
+        below = self.object(child, path)
+        plan.objects.append((attribute, below))
+        # One shared instance stands for every absent object, so that its attributes always resolve.
+        return below.struct, below.struct()
 
     def _slot(
-        self, entry: Field, path: Path, attribute: str, plan: _LevelPlan, alias_of: Path | None = None
+        self, entry: Field, path: Path, attribute: str, plan: _ObjectPlan, alias_of: Path | None = None
     ) -> tuple[Any, Any]:
         raw = is_raw(entry)
         nullable = not raw and entry.path in self._learned.nullable
@@ -210,7 +212,7 @@ class FastDecoder:
 
     def __init__(self, shape: EventShape, learned: Learned) -> None:
         learned.active.update(shape.type_at[:end] for end in range(1, len(shape.type_at) + 1))
-        self._plan = _Builder(learned).level(shape.root, ())
+        self._plan = _Builder(learned).object(shape.root, ())
         self._decode = msgspec.json.Decoder(self._plan.struct).decode
         self._events = frozenset(shape.events)
         self._type_path = shape.type_at
@@ -288,30 +290,56 @@ class FastDecoder:
         return level
 
 
-def _columns(plan: _LevelPlan, objects: Sequence[Any], account: _Account | None) -> Level:
+def _columns(plan: _ObjectPlan, structs: Sequence[Any], account: _Account | None) -> Level:
     """Transpose structs into columns, and account for what stands in them if asked."""
-    level = Level(len(objects))
-    columns: list[Any] = list(zip(*map(plan.getter, objects), strict=True))
-    present: list[tuple[Path, pa.Array]] = []
-    for slot, column in zip(plan.slots, columns, strict=False):
-        array, seen = _slot_column(slot, column)
-        if account is not None:
-            present.append((slot.path, seen))
-            account.colons += len(seen) - seen.null_count
-            _account_cells(slot, array, account)
-        _place(slot, array, level)
-    for (path, _, elements), column in zip(plan.arrays, columns[len(plan.slots) :], strict=False):
-        counts = np.fromiter((len(cell) if cell else 0 for cell in column), np.int64, len(column))
-        if account is not None:
-            seen = pa.array([None if cell is None else True for cell in column])
-            present.append((path, seen))
-            account.colons += len(seen) - seen.null_count
-        below = _columns(elements, list(chain.from_iterable(filter(None, column))), account)
-        below.parent_rows = np.repeat(np.arange(len(column)), counts)
-        level.arrays[path] = below
-    if account is not None and level.size:
-        account.colons += sum(_rows_with(path, present, level.size) for path in plan.objects)
+    level = Level(len(structs))
+    _Transposer(level, account).transpose(plan, structs)
     return level
+
+
+class _Transposer:
+    """Fills one level with columns, object by object."""
+
+    def __init__(self, level: Level, account: _Account | None) -> None:
+        self._level = level
+        self._account = account
+
+    def transpose(self, plan: _ObjectPlan, structs: Sequence[Any]) -> list[pa.Array]:
+        """Fill in the columns of an object.
+
+        Returns:
+            For each field and array at any depth below, a column that is null where its key was absent.
+        """
+        columns: list[Any] = list(zip(*map(plan.getter, structs), strict=True))
+        seen = [self._slot(slot, column) for slot, column in zip(plan.slots, columns, strict=False)]
+        columns = columns[len(plan.slots) :]
+        for (_, below), column in zip(plan.objects, columns, strict=False):
+            inside = self.transpose(below, column)
+            if self._account is not None:
+                self._account.colons += _rows_with(inside, len(structs))
+            seen += inside
+        columns = columns[len(plan.objects) :]
+        for (path, _, elements), column in zip(plan.arrays, columns, strict=False):
+            seen.append(self._array(path, elements, column))
+        return seen
+
+    def _slot(self, slot: _Slot, column: Sequence[Any]) -> pa.Array:
+        array, seen = _slot_column(slot, column)
+        if self._account is not None:
+            self._account.colons += len(seen) - seen.null_count
+            _account_cells(slot, array, self._account)
+        _place(slot, array, self._level)
+        return seen
+
+    def _array(self, path: Path, elements: _ObjectPlan, column: Sequence[Any]) -> pa.Array:
+        counts = np.fromiter((len(cell) if cell else 0 for cell in column), np.int64, len(column))
+        below = _columns(elements, list(chain.from_iterable(filter(None, column))), self._account)
+        below.parent_rows = np.repeat(np.arange(len(column)), counts)
+        self._level.arrays[path] = below
+        seen = pa.array([None if cell is None else True for cell in column])
+        if self._account is not None:
+            self._account.colons += len(seen) - seen.null_count
+        return seen
 
 
 def _slot_column(slot: _Slot, column: Sequence[Any]) -> tuple[pa.Array, pa.Array]:
@@ -356,15 +384,14 @@ def _place(slot: _Slot, array: pa.Array, level: Level) -> None:
         level.cells[slot.alias_of] = pc.coalesce(own, array)
 
 
-def _rows_with(path: Path, present: list[tuple[Path, pa.Array]], size: int) -> int:
-    """How many rows hold at least one field below an object (so that the object's own key is there)."""
+def _rows_with(inside: Sequence[pa.Array], size: int) -> int:
+    """How many rows hold at least one field of an object (so that the object's own key is there)."""
     partial = []
-    for leaf, seen in present:
-        if leaf[: len(path)] == path:
-            if not seen.null_count:
-                return size
-            if seen.null_count < size:
-                partial.append(seen.is_valid().to_numpy(zero_copy_only=False))
+    for seen in inside:
+        if not seen.null_count:
+            return size
+        if seen.null_count < size:
+            partial.append(seen.is_valid().to_numpy(zero_copy_only=False))
     return int(np.logical_or.reduce(partial).sum()) if partial else 0
 
 
