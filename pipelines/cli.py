@@ -8,7 +8,9 @@ import sys
 import click
 
 _COMMANDS = {
+    "consent": ("pipelines.consent_command", "consent"),
     "contracts": ("pipelines.contracts_command", "contracts"),
+    "demo": ("pipelines.demo_command", "demo"),
     "explain": ("pipelines.explain_command", "explain"),
     "gc": ("pipelines.gc_command", "gc"),
     "generate": ("pipelines.generate_command", "generate"),
