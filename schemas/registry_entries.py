@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, to_builtins
+from msgspec import field as field_of
 
 from schemas.consent_record import HASH_PATTERN, ID_PATTERN, Id, Instant, Party, Text, Texts
 from schemas.consent_rows import read_time
-from schemas.consent_sets import TERMS_STATUSES
+from schemas.consent_sets import CAPTURES, TERMS_STATUSES
 from schemas.consent_signing import SigningKey, import_public_key
 from schemas.registry_files import FileError, JsonFile, RegistryProblem, sha256_hex
 
@@ -28,8 +29,10 @@ INTERVAL_EMPTY: Final = "REGISTRY_INTERVAL_EMPTY"
 
 if TYPE_CHECKING:
     TermsStatus: TypeAlias = str
+    Capture: TypeAlias = str
 else:
     TermsStatus = Literal[TERMS_STATUSES]
+    Capture = Literal[CAPTURES]
 
 Problems = list[RegistryProblem]
 ReadText = Callable[[str], bytes]
@@ -235,22 +238,67 @@ class Authorisation(Struct, forbid_unknown_fields=True, kw_only=True, rename={"s
     until: Instant | UnsetType = UNSET
 
 
+class Declaration(Struct, forbid_unknown_fields=True, kw_only=True):
+    """What a tenant attests of its meetings; whatever it leaves out is taken the restrictive way.
+
+    Attributes:
+        e2ee: Whether end-to-end encryption was promised.
+        capture: Who had agreed before sound and picture were recorded.
+        special: Whether content is of a special category.
+        phi: Whether it is health information under HIPAA.
+        hipaa_authorization: Whether its use is authorised under HIPAA.
+        edu: Whether it is an education record under FERPA.
+        ferpa_consent: Whether there is the consent that FERPA asks for.
+        third_party_mention: Whether it speaks of people who were not there.
+        redacted: Whether they were taken out.
+        storage_region: Where it is kept.
+        legal_hold: Whether it is kept for a legal claim.
+        erasure_requested: Whether somebody has asked that it be erased.
+        retention_until: End of the time for which it may be kept.
+    """
+
+    e2ee: bool | UnsetType = UNSET
+    capture: Capture | UnsetType = UNSET
+    special: bool | UnsetType = UNSET
+    phi: bool | UnsetType = UNSET
+    hipaa_authorization: bool | UnsetType = UNSET
+    edu: bool | UnsetType = UNSET
+    ferpa_consent: bool | UnsetType = UNSET
+    third_party_mention: bool | UnsetType = UNSET
+    redacted: bool | UnsetType = UNSET
+    storage_region: str | UnsetType = UNSET
+    legal_hold: bool | UnsetType = UNSET
+    erasure_requested: bool | UnsetType = UNSET
+    retention_until: Instant | UnsetType = UNSET
+
+    def as_dict(self) -> dict[str, Any]:
+        """What is attested, by name."""
+        given: dict[str, Any] = to_builtins(self)
+        return given
+
+
 class _TenantEntry(Struct, forbid_unknown_fields=True):
     controller: str
     authorised: list[Authorisation]
+    declared: Declaration = field_of(default_factory=Declaration)
+    meetings: dict[str, Declaration] = field_of(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Tenant:
-    """A customer account: its controller and what it has authorised.
+    """A customer account: its controller, what it has authorised and what it attests.
 
     Attributes:
         controller: Party id of the controller of its meetings.
         authorised: Its authorisations with the instants at which each begins and ends.
+        declared: What it attests of all its meetings.
+        meetings: What it attests of single meetings, by id; that comes before what it says of all.
     """
 
     controller: str
     authorised: tuple[tuple[Authorisation, datetime, datetime | None], ...]
+    declared: Declaration = field(default_factory=Declaration)
+    meetings: Mapping[str, Declaration] = field(default_factory=dict, repr=False)
 
     def authorises(self, purpose: str, as_of: datetime) -> bool:
         """Whether the tenant has authorised a purpose at an instant (from inclusive, until exclusive)."""
@@ -308,4 +356,4 @@ def _read_tenant(
         if end is not None and end <= start:
             raise FileError(file.problem((*place, "until"), "ends before it begins", INTERVAL_EMPTY))
         read.append((each, start, end))
-    return Tenant(given.controller, tuple(read))
+    return Tenant(given.controller, tuple(read), given.declared, given.meetings)
