@@ -31,6 +31,7 @@ from transforms.duplicates import (
     find_duplicates,
     shards_of,
 )
+from transforms.fault_digests import FAULT_FILES, FaultDigests, fault_positions
 from transforms.faults import value_free
 from transforms.keys import IngestKeys
 from transforms.parquet_files import TableWriter
@@ -43,7 +44,7 @@ from transforms.sources import ReadTask, list_inputs, plan_reads, read_blocks
 from transforms.splitting import Block
 from transforms.store import Store
 from transforms.store_files import open_files
-from transforms.take_blocks import FAULT_FILES, BlockTaker, fault_identities, fault_positions
+from transforms.take_blocks import BlockTaker
 
 VERDICTS, FILES, COUNTS, READ = "verdicts", "files", "counts", "read"
 _END = GlobalWindow().max_timestamp()
@@ -100,15 +101,18 @@ class _DigestTask(beam.DoFn):
 
     def _digest(self, task: ReadTask, counts: RunCounts) -> Iterator[tuple[int, pa.Table]]:
         digester = RecordDigester(self._keys.digest_key)
+        faults = FaultDigests(task.file.path, digester)
         tables: list[pa.Table] = []
         for block in blocks_of(task, self._settings):
-            tables.extend(digest_block(block, digester, counts))
+            tables.extend(digest_block(block, digester, faults, counts))
             PROGRESS.add_digested(len(block.records))
         if tables:
             yield from shards_of(pa.concat_tables(tables))
 
 
-def digest_block(block: Block, digester: RecordDigester, counts: RunCounts) -> list[pa.Table]:
+def digest_block(
+    block: Block, digester: RecordDigester, faults: FaultDigests, counts: RunCounts
+) -> list[pa.Table]:
     """Digests of a block's records and of what is no record, both added to the sum of what was read."""
     tables = []
     if block.records:
@@ -116,11 +120,11 @@ def digest_block(block: Block, digester: RecordDigester, counts: RunCounts) -> l
         counts.bytes_read += sum(map(len, block.records))
         tables.append(digest_table(digester.identities(block.records), block.file, block.offsets))
     if block.faults:
-        positions = fault_positions(block.faults)
-        counts.read += digester.position_sum(block.file + FAULT_FILES, positions)
+        space = block.file + FAULT_FILES
+        counts.read += digester.position_sum(space, fault_positions(block.faults))
         counts.bytes_read += sum(len(fault.raw) for fault in block.faults)
-        identities = fault_identities(block.faults, digester)
-        tables.append(digest_table(identities, block.file + FAULT_FILES, positions))
+        complete = faults.add(block.faults)
+        tables += [digest_table(identities, space, positions) for identities, positions in complete]
     return tables
 
 
@@ -222,7 +226,7 @@ class _SeparateTask(beam.DoFn):
         self._writer = BundleWriter(
             settings.store, settings.run_id, self._keys, self._telemetry, settings.received
         )
-        self._taker = BlockTaker(self._separator, self._digester, self._writer)
+        self._taker = BlockTaker(self._separator, self._digester, self._writer, settings.run_id)
 
     def process(self, task: ReadTask, verdicts: Sequence[pa.Table]) -> None:
         assert self._writer is not None  # noqa: S101 - Beam starts a bundle before it processes

@@ -6,7 +6,6 @@ ten rows as for a thousand. What waits is bounded.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -17,42 +16,19 @@ from schemas.contract import EventShape
 from schemas.tables import ROSTER
 from transforms.bundle_writer import BundleWriter
 from transforms.duplicates import COLLISION, DUPLICATE, VerdictIndex
-from transforms.record_digests import DIGEST_BYTES, Identities, RecordDigester
+from transforms.fault_digests import FAULT_FILES, fault_name, fault_positions
+from transforms.record_digests import DIGEST_BYTES, RecordDigester
 from transforms.routing import UNKNOWN_TYPE
 from transforms.run_counts import NONE, RunCounts
 from transforms.sealing import RejectedPiece, pieces_of
 from transforms.separate import ID_COLLISION, Held, Outcome, Separated, Separator
-from transforms.splitting import Block, SourceFault
-
-FAULT_FILES = 1 << 30
-"""Added to a file's index to give the positions of what is no record a space of their own."""
+from transforms.splitting import Block
 
 GROUP_BYTES = 16 << 20
 """Records of one shape that are separated together, at most."""
 
 WAITING_BYTES = 64 << 20
 """Records that wait, of all shapes together."""
-
-_PIECE_BITS = 16  # 65,536 pieces of 4 MiB
-
-
-def fault_positions(faults: Sequence[SourceFault]) -> np.ndarray:
-    """One position for each piece of what is no record: its offset, its number, and what was read of it."""
-    return np.array(
-        [(fault.offset << _PIECE_BITS | fault.piece) << 1 | fault.compressed for fault in faults],
-        dtype=np.int64,
-    )
-
-
-def fault_identities(faults: Sequence[SourceFault], digester: RecordDigester) -> Identities:
-    """Digests of pieces, so that the same damaged file read again changes nothing."""
-    named = [
-        b"\0".join((fault.code.encode(), str(fault.offset).encode(), str(fault.piece).encode()))
-        + b"\0"
-        + hashlib.sha256(fault.raw).digest()
-        for fault in faults
-    ]
-    return digester.identities(named)
 
 
 @dataclass
@@ -81,12 +57,16 @@ class BlockTaker:
         separator: Separates records.
         digester: Digests records and positions.
         writer: Writes the bundle.
+        run_id: The run; its faults are called by it, as pieces of one fault must never mix with another's.
     """
 
-    def __init__(self, separator: Separator, digester: RecordDigester, writer: BundleWriter) -> None:
+    def __init__(
+        self, separator: Separator, digester: RecordDigester, writer: BundleWriter, run_id: str
+    ) -> None:
         self._separator = separator
         self._digester = digester
         self._writer = writer
+        self._run_id = run_id
         self._waiting: dict[str, _Waiting] = {}
         self._waiting_bytes = 0
 
@@ -196,7 +176,8 @@ class BlockTaker:
         positions = fault_positions(block.faults)
         space = block.file + FAULT_FILES
         verdicts = index.of_block(space, positions)
-        identities = fault_identities(block.faults, self._digester)
+        place = f"{self._run_id} {block.file}"
+        names = self._digester.identities([fault_name(place, fault) for fault in block.faults])
         pieces: list[RejectedPiece] = []
         rows: list[dict[str, object]] = []
         for number, fault in enumerate(block.faults):
@@ -206,7 +187,7 @@ class BlockTaker:
                 self.counts.count((NONE, NONE, outcome, NONE if repeated else fault.code))
             self._add_sum(outcome, space, positions[number : number + 1])
             if not repeated:
-                item_id = _reject_id(identities.bodies[number].tobytes(), outcome)
+                item_id = _reject_id(names.bodies[number].tobytes(), outcome)
                 piece = RejectedPiece(item_id, fault.raw, fault.piece, fault.last)
                 pieces.append(piece)
                 rows.append(
