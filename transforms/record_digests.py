@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 import msgspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
@@ -104,10 +105,15 @@ class RecordDigester:
             parts: Source, tenant and id a record, as text.
             records: The records; where a part is missing, the body is the identity.
         """
-        rows = list(zip(*(part.to_pylist() for part in parts), strict=True))
-        if any(None in row for row in rows):
+        if any(part.null_count for part in parts):
             return self.identities(records).ids
-        return self._named([_joined([part.encode() for part in row]) for row in rows])
+        columns: list[pa.Array] = []
+        for part in parts:
+            lengths = pc.binary_length(part).to_numpy().astype(">u8").tobytes()
+            prefix = pa.Array.from_buffers(pa.binary(8), len(part), [None, pa.py_buffer(lengths)])
+            columns += [prefix.cast(pa.binary()), part.cast(pa.binary())]
+        nothing = pa.scalar(b"", pa.binary())
+        return self._named(pc.binary_join_element_wise(*columns, nothing).to_pylist())
 
     def _named(self, keys: Sequence[bytes]) -> np.ndarray:
         return _encipher(

@@ -120,36 +120,33 @@ class _ShapeState:
         levels: list[Level] = []
         refused: list[tuple[int, str]] = []
         for start in range(0, len(lines), _LINES_AT_ONCE):
-            some = list(range(start, min(start + _LINES_AT_ONCE, len(lines))))
-            self._decode_some(lines, some, rows, levels, refused)
+            some = lines[start : start + _LINES_AT_ONCE]
+            self._decode_some(some, start, rows, levels, refused)
         return rows, concatenate(levels), refused
 
     def _decode_some(
         self,
         lines: Sequence[bytes],
-        left: list[int],
+        start: int,
         rows: list[int],
         levels: list[Level],
         refused: list[tuple[int, str]],
     ) -> None:
-        left = self._decode_fast(lines, left, rows, levels)
+        """Decode lines whose first has the index `start`."""
+        taken, level, left = self.fast.decode(lines)
+        rows += [start + row for row in taken]
+        levels.append(level)
         while left:
             few, left = left[:_LINES_TO_LEARN_FROM], left[_LINES_TO_LEARN_FROM:]
-            taken, more, has_learned = self._decode_carefully(lines, few, refused)
-            rows += taken
-            levels.append(more)
+            taken, level, has_learned = self._decode_carefully(lines, few, start, refused)
+            rows += [start + row for row in taken]
+            levels.append(level)
             if has_learned:
                 self.fast = FastDecoder(self.shape, self.learned)
-                left = self._decode_fast(lines, left, rows, levels)
-
-    def _decode_fast(
-        self, lines: Sequence[bytes], indexes: list[int], rows: list[int], levels: list[Level]
-    ) -> list[int]:
-        """Decode some lines; returns the indexes of those that are left over."""
-        taken, level, left = self.fast.decode([lines[index] for index in indexes])
-        rows += [indexes[row] for row in taken]
-        levels.append(level)
-        return [indexes[row] for row in left]
+                again, level, rest = self.fast.decode([lines[row] for row in left])
+                rows += [start + left[row] for row in again]
+                levels.append(level)
+                left = [left[row] for row in rest]
 
     def _learn_from(self, lines: Sequence[bytes]) -> None:
         """Meet the shape in lines spread over the first group, so that the fast decoder knows its fields."""
@@ -160,16 +157,16 @@ class _ShapeState:
         self.fast = FastDecoder(self.shape, self.learned)
 
     def _decode_carefully(
-        self, lines: Sequence[bytes], indexes: list[int], refused: list[tuple[int, str]]
+        self, lines: Sequence[bytes], few: list[int], start: int, refused: list[tuple[int, str]]
     ) -> tuple[list[int], Level, bool]:
         careful = CarefulDecoder(self.shape, self.learned)
         taken = []
-        for index in indexes:
+        for row in few:
             try:
-                careful.read(lines[index])
-                taken.append(index)
+                careful.read(lines[row])
+                taken.append(row)
             except RecordFault as fault:
-                refused.append((index, fault.code))
+                refused.append((start + row, fault.code))
         return taken, careful.level(), careful.has_learned
 
 
