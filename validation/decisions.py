@@ -312,9 +312,10 @@ def _person_outcome(person: _PersonCase, failures: Sequence[frozenset[str]]) -> 
         if standing.kept:
             advisories.add("UNTRUSTED_RECORD_IGNORED")
         return PersonOutcome(position, True, (), tuple(sorted(advisories)), _ids(passing))
-    at = _nearest_miss(failures)
-    reasons = in_order(failures[at] | (standing.kept if standing.candidates else frozenset()))
-    ids = standing.record_ids or _ids([person.rows[at]])
+    nearest = _nearest_miss(failures)
+    reasons = in_order(nearest | (standing.kept if standing.candidates else frozenset()))
+    missing = [row for row, codes in zip(person.rows, failures, strict=True) if codes == nearest]
+    ids = standing.record_ids or _ids(missing)
     return PersonOutcome(position, False, reasons, tuple(sorted(advisories)), ids)
 
 
@@ -326,14 +327,13 @@ def _passing(rows: Sequence[PersonRow], failures: Sequence[frozenset[str]]) -> l
     return passing
 
 
-def _nearest_miss(failures: Sequence[frozenset[str]]) -> int:
-    """The candidate with the fewest failures, then the lowest rank among them, then the first names."""
+def _nearest_miss(failures: Iterable[frozenset[str]]) -> frozenset[str]:
+    """The failures of a candidate with the fewest, then the lowest rank among them, then the first names."""
 
-    def distance(at: int) -> tuple[int, int, list[str]]:
-        codes = failures[at]
+    def distance(codes: frozenset[str]) -> tuple[int, int, list[str]]:
         return len(codes), min(RANK[code] for code in codes), sorted(codes)
 
-    return min((at for at in range(len(failures)) if failures[at]), key=distance)
+    return min(filter(None, failures), key=distance)
 
 
 def _ids(rows: Iterable[PersonRow]) -> tuple[str, ...]:

@@ -273,12 +273,12 @@ def _bases(
 def _basis(
     purpose: str, region: str, ancestry: list[str], purposes: Mapping[str, Any], articles: Mapping[str, Any]
 ) -> LawfulBasis:
+    # The nearest region with a law of its own: the United Kingdom never falls back on the Union's articles.
+    home = next((name for name in ancestry if name in articles), region)
     entry = _mapping(purposes.get(purpose, {}), f"purposes.{purpose}")
-    by_region = _mapping(entry.get("basis", {}), f"purposes.{purpose}.basis")
-    basis = next((str(by_region[name]) for name in ancestry if name in by_region), "")
-    cited = (_mapping(articles.get(name, {}), f"articles.{name}").get(basis) for name in ancestry)
-    article = next((text for text in cited if isinstance(text, str) and text.strip()), None)
-    if basis not in BASES or article is None:
+    basis = _mapping(entry.get("basis", {}), f"purposes.{purpose}.basis").get(home)
+    article = _mapping(articles.get(home, {}), f"articles.{home}").get(str(basis))
+    if basis not in BASES or not isinstance(article, str) or not article.strip():
         message = f"purpose {purpose} has no lawful basis with an article in {region}; register one"
         raise ConfigurationError("POLICY_BASIS_MISSING", message)
     return LawfulBasis(basis, article)
