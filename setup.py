@@ -51,7 +51,13 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.11",
-    packages=find_packages(include=[f"{name}{rest}" for name in ("pipelines", "schemas", "transforms", "validation") for rest in ("", ".*")]),
+    packages=find_packages(
+        include=[
+            f"{name}{rest}"
+            for name in ("pipelines", "schemas", "transforms", "validation")
+            for rest in ("", ".*")
+        ]
+    ),
     package_data={
         "pipelines": ["py.typed", "fixtures/*"],
         "schemas": ["py.typed", "contracts/*.yaml", "consent/*"],
