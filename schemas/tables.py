@@ -31,6 +31,10 @@ QUARANTINE_BLOBS = "quarantine/blobs"
 QUARANTINE_KEYS = "quarantine/keys"
 QUARANTINE_REJECTED = "quarantine/rejected"
 ROSTER = "roster"
+DECISION_CLASSES = "decisions/classes"
+DECISION_ITEMS = "decisions/items"
+DECISION_EXPORTS = "decisions/exports"
+RELEASED = "released"
 LEDGER = "ledger"
 DIGESTS = "digests"
 FILTERS = "manifests/filters"
@@ -321,6 +325,165 @@ _FILTERS = pa.schema(
     ]
 )
 
+_WORDS = _list_of(pa.string())
+
+
+def _as_of() -> pa.Field:
+    return column("as_of", TIME, "Instant of the decision", unit="ms since 1970 UTC")
+
+
+def _hash(name: str, what: str) -> pa.Field:
+    return column(name, pa.string(), f"SHA-256 of {what}")
+
+
+def _run_id() -> pa.Field:
+    return column("run_id", pa.string(), "Run that decided")
+
+
+def _stage() -> pa.Field:
+    return column("stage", pa.string(), "decide, or sink: decided again right before the commit")
+
+
+def _decision_id() -> pa.Field:
+    description = "Id of the decision: the same facts, policies and records have the same one"
+    return column("decision_id", pa.string(), description)
+
+
+def _class_id() -> pa.Field:
+    return column("class_id", pa.string(), "Class of items of which all decisions are the same")
+
+
+def _purpose() -> pa.Field:
+    return column("purpose", pa.string(), "Purpose that was asked for (registered)")
+
+
+def _recipient() -> pa.Field:
+    return column("recipient", pa.string(), "Who is to receive it (closed set)")
+
+
+_OUTCOME = pa.struct(
+    [
+        pa.field("agrees", pa.bool_()),
+        pa.field("reasons", _WORDS),
+        pa.field("people", pa.int32()),
+        column(
+            "persons",
+            _list_of(_pseudonym("element", "Person under the join key")),
+            "Some of the people with this outcome",
+            classification="identifier.pseudonymous",
+        ),
+    ]
+)
+
+_DECISION_CLASSES = pa.schema(
+    [
+        _run_id(),
+        _stage(),
+        _class_id(),
+        _decision_id(),
+        *_JOINS,
+        _kind(),
+        column("roots", _WORDS, "Kinds that the items come from (closed set)"),
+        _purpose(),
+        _recipient(),
+        column("items", pa.int64(), "Items of the class", unit="items"),
+        column("decision", pa.string(), "RELEASE, QUARANTINE, ERASE or REJECT"),
+        column("primary", pa.string(), "The leading reason, or OK"),
+        column("reasons", _WORDS, "All reason codes by rank"),
+        column("advisories", _WORDS, "What to know, by code"),
+        column("regions", _WORDS, "Profiles that applied"),
+        column("people", pa.int32(), "People who were present"),
+        column("roster_complete", pa.bool_(), "Whether the roster is attested"),
+        column("outcomes", _list_of(_OUTCOME), "What the people's records came to, equal outcomes together"),
+        column("record_ids", _WORDS, "Records that the decision rests on, sorted"),
+        column("terms", _WORDS, "Versions of terms that those records cite"),
+        _hash("policy_hash", "the policies"),
+        _hash("suite_hash", "the suites that judged"),
+        _hash("registry_hash", "the registry"),
+        column("records_seen", pa.string(), "Number and order-independent digest of all records"),
+        _as_of(),
+    ]
+)
+
+_DECISION_ITEMS = pa.schema(
+    [
+        _run_id(),
+        _stage(),
+        column("item_id", pa.string(), "Id of the item (32 hexadecimal digits)", storage=DISTINCT),
+        _class_id(),
+        _decision_id(),
+        _purpose(),
+        _recipient(),
+        column("decision", pa.string(), "RELEASE, QUARANTINE, ERASE or REJECT"),
+        column("primary", pa.string(), "The leading reason, or OK"),
+    ]
+)
+
+_EXPORT_FILE = pa.struct(
+    [pa.field("path", pa.string()), pa.field("rows", pa.int64()), pa.field("sha256", pa.string())]
+)
+
+_DECISION_EXPORTS = pa.schema(
+    [
+        _run_id(),
+        _purpose(),
+        _recipient(),
+        _kind(),
+        column("items", pa.int64(), "Items that were released", unit="items"),
+        column("files", _list_of(_EXPORT_FILE), "Files that hold them"),
+        column("decisions", pa.int64(), "Decisions that they rest on", unit="decisions"),
+        column("records", pa.int64(), "Consent records that they rest on", unit="records"),
+        column("terms", _WORDS, "Versions of terms that those records cite"),
+        column("sources", _WORDS, "Platforms that the items came from"),
+        column("contracts", _WORDS, "Contracts that cut the items out, as id@version"),
+        column("first", TIME, "Earliest event", unit="ms since 1970 UTC"),
+        column("last", TIME, "Latest event", unit="ms since 1970 UTC"),
+        _hash("policy_hash", "the policies"),
+        _hash("registry_hash", "the registry"),
+        _hash("release_suite_hash", "the suite over what was written"),
+        column("records_seen", pa.string(), "Number and order-independent digest of all records"),
+        _as_of(),
+    ]
+)
+
+_PART = pa.struct(
+    [
+        column(
+            "path",
+            pa.string(),
+            "Where the value stood in its event",
+            classification="content.unclassified",
+            storage=DISTINCT,
+        ),
+        column(
+            "value",
+            pa.binary(),
+            "The value as raw JSON, as it came",
+            classification="content.unclassified",
+            storage=DISTINCT,
+        ),
+    ]
+)
+
+_RELEASED = pa.schema(
+    [
+        column("item_id", pa.string(), "Id of the item (32 hexadecimal digits)", storage=DISTINCT),
+        _event_id(),
+        _kind(),
+        _recipient(),
+        _purpose(),
+        column("decision", pa.string(), "RELEASE"),
+        column("reasons", _WORDS, "Reason codes; empty"),
+        _decision_id(),
+        column("record_ids", _WORDS, "Consent records that the release rests on"),
+        column("terms", _WORDS, "Versions of terms that those records cite"),
+        _hash("policy_hash", "the policies"),
+        _hash("suite_hash", "the suites that judged"),
+        _as_of(),
+        column("parts", _list_of(_PART), "The content itself", classification="content.unclassified"),
+    ]
+)
+
 FIXED_TABLES: Mapping[str, pa.Schema] = MappingProxyType(
     {
         QUARANTINE_ITEMS: _ITEMS,
@@ -328,6 +491,10 @@ FIXED_TABLES: Mapping[str, pa.Schema] = MappingProxyType(
         QUARANTINE_KEYS: _KEYS,
         QUARANTINE_REJECTED: _REJECTED,
         ROSTER: _ROSTER,
+        DECISION_CLASSES: _DECISION_CLASSES,
+        DECISION_ITEMS: _DECISION_ITEMS,
+        DECISION_EXPORTS: _DECISION_EXPORTS,
+        RELEASED: _RELEASED,
         LEDGER: _LEDGER,
         DIGESTS: _DIGESTS,
         FILTERS: _FILTERS,
@@ -339,6 +506,10 @@ PREVIEW_COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         QUARANTINE_ITEMS: ("item_id", "kind", "size_class"),
         QUARANTINE_REJECTED: ("reject_id", "reason", "size_class"),
+        DECISION_CLASSES: ("kind", "purpose", "recipient", "items", "decision", "primary"),
+        DECISION_ITEMS: ("item_id", "purpose", "recipient", "decision", "primary"),
+        DECISION_EXPORTS: ("purpose", "recipient", "kind", "items", "records"),
+        RELEASED: ("item_id", "kind", "purpose", "recipient", "decision_id"),
         LEDGER: ("source", "event_type", "outcome", "reason", "records", "items"),
     }
 )
