@@ -32,8 +32,8 @@ _MEMORY_LIMIT: Final = 200_000
 class Gate:
     """Judges fact rows by suites, and remembers verdicts by suite and row.
 
-    One a worker: it holds a Great Expectations context, which cannot be pickled. Great Expectations is
-    imported when the first row is judged.
+    One a worker: it holds a Great Expectations context, which cannot be pickled, so a gate travels without
+    its context and its memory. Great Expectations is imported when the first row is judged.
     """
 
     def __init__(self) -> None:
@@ -41,6 +41,9 @@ class Gate:
         self._verdicts: dict[tuple[str, FactRow], Verdict] = {}
         self.rows_judged = 0
         self.runs = 0
+
+    def __reduce__(self) -> tuple[type[Gate], tuple[()]]:
+        return type(self), ()
 
     def judge(self, suite: Suite, rows: Iterable[FactRow]) -> dict[FactRow, Verdict]:
         """The verdict on each row.

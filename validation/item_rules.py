@@ -90,6 +90,7 @@ class _Item:
     case: Case = field(repr=False)
     fields: Mapping[str, Any] = field(repr=False)
     subjects: Sequence[Mapping[str, Any]] = field(repr=False)
+    roots: frozenset[str | None]
     as_of: Instant
     recorded_end: Instant
 
@@ -103,16 +104,6 @@ class _Item:
     @property
     def purpose(self) -> str:
         return str(self.fields["purpose"])
-
-    @property
-    def roots(self) -> frozenset[str | None]:
-        """Kinds that the item comes from; None for one that cannot be read."""
-        named = self.fields.get("roots", [])
-        if not isinstance(named, list):
-            return frozenset({None})
-        if not named:
-            return frozenset({ROOTS_BY_KIND.get(self.kind, self.kind)})
-        return frozenset(root if isinstance(root, str) and root in ALL_KINDS else None for root in named)
 
     @property
     def has_content_root(self) -> bool:
@@ -157,7 +148,18 @@ def _read_item(case: Case) -> _Item | None:
     subjects = fields.get("subjects")
     if recorded_end is None or not isinstance(subjects, list):
         return None
-    return _Item(case, fields, [case.subject_fields(one) for one in subjects], as_of, recorded_end)
+    people = [case.subject_fields(one) for one in subjects]
+    return _Item(case, fields, people, _roots(fields), as_of, recorded_end)
+
+
+def _roots(fields: Mapping[str, Any]) -> frozenset[str | None]:
+    """Kinds that the item comes from; None for one that cannot be read."""
+    kind, named = str(fields["kind"]), fields.get("roots", [])
+    if not isinstance(named, list):
+        return frozenset({None})
+    if not named:
+        return frozenset({ROOTS_BY_KIND.get(kind, kind)})
+    return frozenset(root if isinstance(root, str) and root in ALL_KINDS else None for root in named)
 
 
 def _deadlines(item: _Item) -> dict[str, str]:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from datetime import date
 from enum import Enum
+from functools import lru_cache
 from typing import Any, Final
 
 Instant = int
@@ -41,7 +42,12 @@ def read_instant(value: object) -> Instant | None:
     >>> read_instant("2026-03-02T09:58:00") is None
     True
     """
-    match = _RFC3339.fullmatch(value) if isinstance(value, str) else None
+    return _parse_instant(value) if isinstance(value, str) else None
+
+
+@lru_cache(maxsize=4096)
+def _parse_instant(text: str) -> Instant | None:
+    match = _RFC3339.fullmatch(text)
     if match is None:
         return None
     year, month, day, hour, minute, second = map(int, match.group(1, 2, 3, 4, 5, 6))

@@ -218,8 +218,10 @@ def _without_repetitions(rows: Sequence[ConsentRow]) -> tuple[list[ConsentRow], 
         if len(same_id) > 1 and len({_body(row) for row in same_id}) > 1:
             collision = True
             continue
-        if len(same_id) > 1:
-            advisories.add("DUPLICATE_IGNORED")
+        if len(same_id) == 1:
+            kept.append(same_id[0])
+            continue
+        advisories.add("DUPLICATE_IGNORED")
         kept.append(replace(same_id[0], ingested=_latest(row.ingested for row in same_id)))
     return kept, collision, advisories
 

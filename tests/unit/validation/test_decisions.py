@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterable
 from typing import Any
 
@@ -168,6 +169,13 @@ def test_a_large_roster_is_few_facts(decider: Decider) -> None:
         as_case(clause("", "R", subjects=people, records=records).vector)
     )
     assert (decision.decision, len(decision.record_ids), gate.rows_judged <= 4) == ("RELEASE", 2000, True)
+
+
+def test_a_decider_travels_to_its_worker_even_after_use() -> None:
+    decider = Decider(shipped_policies())
+    case = as_case(clause("", "R").vector)
+    first = decider.decide(case)
+    assert pickle.loads(pickle.dumps(decider)).decide(case) == first  # noqa: S301 - our own bytes
 
 
 def test_no_cases_give_no_decisions(decider: Decider) -> None:
