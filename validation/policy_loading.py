@@ -43,7 +43,7 @@ _MERGES: Final = {
     "assist_mechanisms": "intersection",
 }
 _SECTORS: Final = ("hipaa", "ferpa")
-_PROSE: Final = ("title", "about", "law", "_note")
+_PROSE: Final = ("title", "about", "law")
 _INFORMATIVE: Final = ("states", "gpc")
 _PROFILE_KEYS: Final = frozenset(("extends", "purposes", *ORDERED_VALUES, *_MERGES, *_PROSE, *_INFORMATIVE))
 _FLOOR_NUMBERS: Final = ("skew_seconds", "min_aggregate_k", "max_backdate_days")
@@ -106,6 +106,7 @@ def build_policies(document: Mapping[str, Any], register: Mapping[str, Any]) -> 
         ConfigurationError: As for `load_policies`.
     """
     _refuse_mostly(document)
+    document, register = _without_notes(document), _without_notes(register)
     _check_keys(document, ("order", "floor", "base_purposes", "profiles"), _PROSE, "the policy file")
     order = _order(document["order"])
     floor = _floor(document["floor"])
@@ -127,6 +128,13 @@ def _refuse_mostly(value: object) -> None:
             raise ConfigurationError("POLICY_MOSTLY", message)
         for child in value.values():
             _refuse_mostly(child)
+
+
+def _without_notes(value: Any) -> Any:
+    """The value without keys that begin with an underscore, which are remarks for people."""
+    if isinstance(value, Mapping):
+        return {k: _without_notes(child) for k, child in value.items() if not k.startswith("_")}
+    return value
 
 
 def _order(raw: object) -> dict[str, tuple[object, ...]]:

@@ -222,7 +222,8 @@ def test_the_policy_hash_follows_the_meaning(document: Document, register: Docum
     prose = build_policies(put(document, "profiles.eu.title", "another name"), register).policy_hash
     meaning = build_policies(put(document, "profiles.eu.max_age_days", 364), register).policy_hash
     basis = build_policies(document, put(register, "articles.br.consent", "another article")).policy_hash
-    assert prose == plain
+    remark = build_policies(put(document, "base_purposes._remark", "for people"), register).policy_hash
+    assert prose == remark == plain
     assert len({plain, meaning, basis}) == 3
 
 
