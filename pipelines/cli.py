@@ -37,7 +37,7 @@ class _LazyGroup(click.Group):
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="cofferdam", prog_name="cofferdam")
 def cli() -> None:
-    r"""Keep service telemetry and customer content apart, and content sealed until consent releases it.
+    """Keep service telemetry and customer content apart, and content sealed until consent releases it.
 
     \b
     A first tour:
@@ -45,7 +45,7 @@ def cli() -> None:
       cofferdam generate --events 10000 --seed 1 --output my-events
       cofferdam run --input my-events/events --store my-store --keys my-keys/ingest
       cofferdam inspect --store my-store
-    """
+    """  # noqa: D301 - click reads the backspace as "keep the lines of this paragraph"
 
 
 def main() -> None:

@@ -49,7 +49,7 @@ _MECHANISMS = tuple(dict.fromkeys((*EVENT_TYPE_OF_MECHANISM, *WEAK_MECHANISMS)))
 
 @click.group(name="consent")
 def consent() -> None:
-    r"""Look after consent registries and signed consent records.
+    """Look after consent registries and signed consent records.
 
     \b
     To try things out:
@@ -58,7 +58,7 @@ def consent() -> None:
         --output my-consents.jsonl --subject email:ada@example.org --purpose ai_training \
         --kind audio --scope meeting:ID
       cofferdam consent lint --registry my-registry --consents my-consents.jsonl --allow-test-keys
-    """
+    """  # noqa: D301 - click reads the backspace as "keep the lines of this paragraph"
 
 
 @consent.command(name="init")

@@ -28,7 +28,7 @@ _LANE_STYLES = {"service": "green", "metadata": "yellow", "content": "red", "non
 
 @click.group(name="contracts")
 def contracts() -> None:
-    r"""Lint, draft, show and compare contracts.
+    """Lint, draft, show and compare contracts.
 
     A contract says for each field of an event what it is (service data, communications metadata, an
     identifier, content, a secret) and what happens to it (kept, pseudonymised, sealed, dropped). What no
@@ -41,7 +41,7 @@ def contracts() -> None:
       cofferdam contracts lint call.yaml
       cofferdam contracts show call.yaml
       cofferdam contracts diff call-1.0.0.yaml call.yaml
-    """
+    """  # noqa: D301 - click reads the backspace as "keep the lines of this paragraph"
 
 
 @contracts.command()
