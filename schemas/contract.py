@@ -85,7 +85,7 @@ class Field:
 
     @property
     def lane(self) -> Lane:
-        """Lane of the value; a sealed one is content whatever its classification says."""
+        """Lane of the classification, before any protection."""
         return lane_of(self.classification)
 
     @property

@@ -16,7 +16,6 @@ from schemas.classification import (
     CLASSIFICATIONS,
     CONTENT_KINDS,
     UNCLASSIFIED_KIND,
-    Lane,
     Protection,
     allowed_protections,
     default_protection,
@@ -36,27 +35,12 @@ from schemas.contract import (
     Node,
     ObjectNode,
     as_mapping,
-    leaves,
 )
+from schemas.contract_fields import Naming, field_faults
 from schemas.errors import ConfigurationError
 
-MAX_KEPT_STRING = 64
-"""Longest string that may be kept where a pattern, not a closed set, bounds it (characters)."""
-
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
-_TEXT_FORMS = ("number_with_unit", "numeric_string")
-_KEPT_TYPES = ("string", "number", "integer", "boolean", "timestamp")
-_STANDARD_ROLES = ("id", "time", "tenant", "meeting", "participant")
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-PROSE_PROBES = (
-    "my sister Anna said hello to you",
-    "Quarterly plans, draft two",
-    "anna.smith@example.org",
-    "meet me at 5pm",
-    "Anna Smith",
-)
-"""Strings that no pattern of a kept field may match: prose, a name, an address."""
 
 
 @dataclass(frozen=True)
@@ -196,7 +180,7 @@ class _Reader:
         envelope = {
             role: _dotted(path) for role, path in as_mapping(_property(entry, "envelope")).items() if path
         }
-        root = self._object(entry.properties or (), table, (), _Naming(prefix, envelope, type_at))
+        root = self._object(entry.properties or (), table, (), Naming(prefix, envelope, type_at))
         shape = EventShape(
             table=table,
             description=str(entry.description or ""),
@@ -253,7 +237,7 @@ class _Reader:
                 self._problem(entry.dotted, "BAD_NAME", f"cannot be a column name: {entry.column}")
 
     def _object(
-        self, entries: Iterable[SchemaProperty], where: str, path: tuple[str, ...], naming: _Naming
+        self, entries: Iterable[SchemaProperty], where: str, path: tuple[str, ...], naming: Naming
     ) -> ObjectNode:
         children: dict[str, Node] = {}
         aliases: dict[str, str] = {}
@@ -266,7 +250,7 @@ class _Reader:
             aliases.update(dict.fromkeys(_strings(_property(entry, "aliases")), name))
         return ObjectNode(children, aliases)
 
-    def _node(self, entry: SchemaProperty, where: str, path: tuple[str, ...], naming: _Naming) -> Node:
+    def _node(self, entry: SchemaProperty, where: str, path: tuple[str, ...], naming: Naming) -> Node:
         if entry.classification:
             return self._field(entry, where, path, naming)
         if entry.logicalType == "array" and entry.items is not None:
@@ -279,7 +263,7 @@ class _Reader:
         return ObjectNode({})
 
     def _described(
-        self, entry: SchemaProperty, where: str, path: tuple[str, ...], naming: _Naming
+        self, entry: SchemaProperty, where: str, path: tuple[str, ...], naming: Naming
     ) -> ObjectNode:
         shape = _property(entry, "shape")
         if shape is not None and shape in self._open_shapes:
@@ -308,7 +292,7 @@ class _Reader:
         entry: SchemaProperty,
         where: str,
         path: tuple[str, ...],
-        naming: _Naming,
+        naming: Naming,
         is_list: bool = False,
     ) -> Field:
         classification = str(entry.classification)
@@ -339,7 +323,9 @@ class _Reader:
             is_list=is_list,
             column=naming.column(path, protection, bool(_property(entry, "cut"))),
         )
-        self._check_field(made, where, never_kept=naming.is_never_kept(path))
+        opaque = _property(entry, "opaque") == "id"
+        for code, message in field_faults(made, never_kept=naming.is_never_kept(path), opaque=opaque):
+            self._problem(where, code, message)
         return made
 
     def _bound(
@@ -383,81 +369,6 @@ class _Reader:
             self._problem(where, "BAD_CUT", "needs the text it follows (after) and a closed list (values)")
         return cut
 
-    def _check_field(self, entry: Field, where: str, *, never_kept: bool) -> None:
-        if entry.text_form is not None and entry.text_form not in _TEXT_FORMS:
-            self._problem(where, "BAD_TEXT_FORM", f"textForm must be one of {', '.join(_TEXT_FORMS)}")
-        if entry.text_form == "number_with_unit" and not entry.unit:
-            self._problem(where, "UNIT_MISSING", "a number with a unit names its unit")
-        if entry.cut and entry.protection is not Protection.SEAL:
-            self._problem(where, "BAD_CUT", "the text a fragment is cut from must be sealed itself")
-        if entry.protection is Protection.KEEP and not never_kept:
-            self._check_kept(entry, where)
-
-    def _check_kept(self, entry: Field, where: str) -> None:
-        if entry.logical_type not in _KEPT_TYPES:
-            self._problem(where, "BAD_TYPE", f"a kept value is one of {', '.join(_KEPT_TYPES)}")
-        elif entry.logical_type in ("number", "integer") and entry.values is None:
-            if entry.minimum is None or entry.maximum is None:
-                self._problem(where, "UNBOUNDED", "a kept number needs a minimum and a maximum")
-        elif entry.logical_type == "string" and entry.values is None:
-            self._check_pattern(entry, where)
-
-    def _check_pattern(self, entry: Field, where: str) -> None:
-        if entry.pattern is None or entry.max_length is None:
-            self._problem(
-                where, "FREE_TEXT", "a kept string needs a closed set (values), or a pattern and a maxLength"
-            )
-            return
-        try:
-            compiled = re.compile(entry.pattern)
-        except re.error:
-            self._problem(where, "BAD_PATTERN", "is not a regular expression")
-            return
-        if entry.max_length > MAX_KEPT_STRING:
-            self._problem(where, "FREE_TEXT", f"a kept string may have at most {MAX_KEPT_STRING} characters")
-        if any(compiled.fullmatch(probe) for probe in PROSE_PROBES):
-            self._problem(where, "FREE_TEXT", "the pattern matches prose, a name or an address")
-
-
-def _element_depth(path: tuple[str, ...]) -> int:
-    """How many steps of a path lead to the innermost array element (0 outside arrays)."""
-    return len(path) - path[::-1].index(ITEMS) if ITEMS in path else 0
-
 
 def _optional_text(value: Any) -> str | None:
     return None if value is None else str(value)
-
-
-@dataclass(frozen=True)
-class _Naming:
-    """Names of columns: the path after the prefix; envelope roles have columns of their own."""
-
-    prefix: tuple[str, ...]
-    envelope: Mapping[str, tuple[str, ...]]
-    type_at: tuple[str, ...]
-
-    def is_never_kept(self, path: tuple[str, ...]) -> bool:
-        """The event type (a closed set by itself) and the id (stored as a keyed digest only)."""
-        return path in (self.type_at, self.envelope.get("id"), self.envelope.get("source"))
-
-    def column(self, path: tuple[str, ...], protection: Protection, is_cut: bool) -> str | None:
-        kept = protection in (Protection.KEEP, Protection.PSEUDONYM, Protection.TRUNCATE_IP) or is_cut
-        standard = {self.envelope[role] for role in _STANDARD_ROLES if role in self.envelope}
-        if not kept or path in standard or self.is_never_kept(path):
-            return None
-        depth = _element_depth(path)
-        if depth:
-            path = path[depth:]
-        elif path[: len(self.prefix)] == self.prefix:
-            path = path[len(self.prefix) :]
-        return re.sub(r"[^a-z0-9]+", "_", "_".join(path).lower()).strip("_")
-
-
-def is_sealed_lane(entry: Field) -> bool:
-    """Whether nothing of the field may be kept outside the sealed store."""
-    return entry.lane is Lane.CONTENT and entry.protection is Protection.SEAL and entry.cut is None
-
-
-def shape_leaves(shape: EventShape) -> list[Field]:
-    """The fields of a shape (for catalogues)."""
-    return list(leaves(shape.root))

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from schemas.classification import Lane
+from schemas.contract_fields import MAX_KEPT_STRING
 from schemas.contract_marks import MarkedField, custom
 from schemas.contract_patterns import pattern_faults
-from schemas.contract_reading import MAX_KEPT_STRING
 
 CONTRACT_WORDS: Mapping[str, str] = {
     "source": "who sends the events: zoom, zoom_rtms or cofferdam",

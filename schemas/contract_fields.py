@@ -1,0 +1,91 @@
+"""Rules on single fields of a contract: what a kept value must look like, and what its column is called."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from schemas.classification import Protection
+from schemas.contract import ITEMS, Field
+from schemas.contract_patterns import pattern_faults
+
+MAX_KEPT_STRING = 64
+"""Longest string that may be kept where a pattern, not a closed set, bounds it (characters)."""
+
+_TEXT_FORMS = ("number_with_unit", "numeric_string")
+_KEPT_TYPES = ("string", "number", "integer", "boolean", "timestamp")
+_STANDARD_ROLES = ("id", "time", "tenant", "meeting", "participant")
+
+Fault = tuple[str, str]
+"""Code and message."""
+
+
+def field_faults(entry: Field, *, never_kept: bool, opaque: bool) -> Iterator[Fault]:
+    """What is wrong with a field.
+
+    Args:
+        entry: The field.
+        never_kept: Its value is never written as it is (the event type, the event id).
+        opaque: The contract says that the string names a thing and may be long and unreadable.
+    """
+    if entry.text_form is not None and entry.text_form not in _TEXT_FORMS:
+        yield "BAD_TEXT_FORM", f"textForm must be one of {', '.join(_TEXT_FORMS)}"
+    if entry.text_form == "number_with_unit" and not entry.unit:
+        yield "UNIT_MISSING", "a number with a unit names its unit"
+    if entry.cut and entry.protection is not Protection.SEAL:
+        yield "BAD_CUT", "the text a fragment is cut from must be sealed itself"
+    if entry.protection is Protection.KEEP and not never_kept:
+        yield from _kept_faults(entry, opaque)
+
+
+def _kept_faults(entry: Field, opaque: bool) -> Iterator[Fault]:
+    if entry.logical_type not in _KEPT_TYPES:
+        yield "BAD_TYPE", f"a kept value is one of {', '.join(_KEPT_TYPES)}"
+    elif entry.logical_type in ("number", "integer") and entry.values is None:
+        if entry.minimum is None or entry.maximum is None:
+            yield "UNBOUNDED", "a kept number needs a minimum and a maximum"
+    elif entry.logical_type == "string" and entry.values is None:
+        yield from _text_faults(entry, opaque)
+
+
+def _text_faults(entry: Field, opaque: bool) -> Iterator[Fault]:
+    if entry.pattern is None or entry.max_length is None:
+        yield "FREE_TEXT", "a kept string needs a closed set (values), or a pattern and a maxLength"
+        return
+    if entry.max_length > MAX_KEPT_STRING:
+        yield "FREE_TEXT", f"a kept string may have at most {MAX_KEPT_STRING} characters"
+    for code, message in pattern_faults(entry.pattern, min(entry.max_length, MAX_KEPT_STRING)):
+        if code != "OPAQUE" or not opaque:
+            yield code, message
+
+
+def element_depth(path: tuple[str, ...]) -> int:
+    """How many steps of a path lead to the innermost array element (0 outside arrays)."""
+    return len(path) - path[::-1].index(ITEMS) if ITEMS in path else 0
+
+
+@dataclass(frozen=True)
+class Naming:
+    """Names of columns: the path after the prefix; envelope roles have columns of their own."""
+
+    prefix: tuple[str, ...]
+    envelope: Mapping[str, tuple[str, ...]]
+    type_at: tuple[str, ...]
+
+    def is_never_kept(self, path: tuple[str, ...]) -> bool:
+        """The event type (a closed set by itself) and the id (stored as a keyed digest only)."""
+        return path in (self.type_at, self.envelope.get("id"), self.envelope.get("source"))
+
+    def column(self, path: tuple[str, ...], protection: Protection, is_cut: bool) -> str | None:
+        """Name of a field's column, None where nothing of it gets one of its own."""
+        kept = protection in (Protection.KEEP, Protection.PSEUDONYM, Protection.TRUNCATE_IP) or is_cut
+        standard = {self.envelope[role] for role in _STANDARD_ROLES if role in self.envelope}
+        if not kept or path in standard or self.is_never_kept(path):
+            return None
+        depth = element_depth(path)
+        if depth:
+            path = path[depth:]
+        elif path[: len(self.prefix)] == self.prefix:
+            path = path[len(self.prefix) :]
+        return re.sub(r"[^a-z0-9]+", "_", "_".join(path).lower()).strip("_")
