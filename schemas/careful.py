@@ -16,7 +16,8 @@ import numpy as np
 
 from schemas.cells import Level, Path, UnknownValue, cell_type, is_raw, raw_column, typed_column
 from schemas.contract import ITEMS, ArrayNode, EventShape, Field, Node, ObjectNode
-from schemas.decoder import MAX_DEPTH, Learned
+from schemas.decoder import MAX_DEPTH
+from schemas.decoder_plan import Learned
 from schemas.strict_json import RecordFault, Value, parse_strict
 
 

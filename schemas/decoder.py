@@ -19,9 +19,8 @@ Where a sum does not come out, the group is halved until the odd line is alone; 
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
@@ -29,165 +28,17 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import UNSET
 
-from schemas.cells import Level, Path, UnknownValue, cell_type, is_raw, raw_column, text_bytes, typed_column
-from schemas.contract import ITEMS, ArrayNode, EventShape, Field, ObjectNode
+from schemas.cells import Level, Path, UnknownValue, raw_column, text_bytes, typed_column
+from schemas.contract import EventShape
+from schemas.decoder_plan import Learned, ObjectPlan, PlanBuilder, Slot
 from schemas.strict_json import RecordFault, check_containers
 
 MAX_DEPTH = 32
 """Deepest nesting of objects and arrays in a record; nothing that a platform sends comes near it."""
 
-MAX_LEARNED = 64
-"""Unknown fields a shape learns per worker; beyond them lines take the careful path."""
-
 _HALVE_BELOW = 4
-
-
-@dataclass
-class _Slot:
-    path: Path
-    attribute: str
-    entry: Field | None
-    is_raw: bool
-    is_nullable: bool
-    key: bytes | None = None
-    alias_of: Path | None = None
-
-
-@dataclass
-class _ObjectPlan:
-    """How one JSON object is taken apart: its own fields, the objects and the arrays in it.
-
-    Attributes are fetched object by object: a path of three attributes would cost three look-ups a cell.
-    """
-
-    path: Path
-    struct: type[Struct] = Struct
-    slots: list[_Slot] = field(default_factory=list)
-    objects: list[tuple[str, _ObjectPlan]] = field(default_factory=list)
-    arrays: list[tuple[Path, str, _ObjectPlan]] = field(default_factory=list)
-    getter: Callable[[Any], tuple[Any, ...]] = field(default=lambda row: ())
-
-
-@dataclass
-class Learned:
-    """What a worker has learned about a shape from the events that it has seen.
-
-    A contract names every field that a platform may send; most events use a few of them. The fast decoder is
-    built for the fields that have been seen, and grows when another one comes.
-
-    Attributes:
-        active: Paths that have been seen: fields, objects, arrays and other spellings.
-        unknown: (parent path, key) of fields that the contract does not name.
-        nullable: Paths of fields that were seen as null.
-    """
-
-    active: set[Path] = field(default_factory=set)
-    unknown: dict[tuple[Path, bytes], None] = field(default_factory=dict)
-    nullable: set[Path] = field(default_factory=set)
-
-    def activate(self, path: Path) -> bool:
-        """Remember that a path of the contract is in use; True when the decoder has to be built anew."""
-        if path in self.active:
-            return False
-        self.active.add(path)
-        return True
-
-    def learn_unknown(self, parent: Path, key: bytes) -> bool:
-        """Remember an unknown key; True when the decoder has to be built anew."""
-        slot = (parent, key)
-        if slot in self.unknown or len(self.unknown) >= MAX_LEARNED or not _can_be_slot(key):
-            return False
-        self.unknown[slot] = None
-        return True
-
-    def learn_null(self, path: Path) -> bool:
-        """Remember that a field can be null; True when the decoder has to be built anew."""
-        if path in self.nullable:
-            return False
-        self.nullable.add(path)
-        return True
-
-
-def _can_be_slot(key: bytes) -> bool:
-    return 0 < len(key) <= 64 and key.isascii() and not any(byte in b':\\"' or byte < 32 for byte in key)
-
-
-class _Builder:
-    """Builds the structs of a shape."""
-
-    def __init__(self, learned: Learned) -> None:
-        self._learned = learned
-        self._count = 0
-
-    def object(self, node: ObjectNode, path: Path) -> _ObjectPlan:
-        plan = _ObjectPlan(path)
-        fields: list[tuple[str, Any, Any]] = []
-        rename: dict[str, str] = {}
-        for key, child in node.children.items():
-            if (*path, key) in self._learned.active:
-                attribute = f"f{len(fields)}"
-                rename[attribute] = key
-                fields.append((attribute, *self._member(child, (*path, key), attribute, plan)))
-        for alias, key in node.aliases.items():
-            child = node.children[key]
-            if isinstance(child, Field) and (*path, alias) in self._learned.active:
-                attribute = f"f{len(fields)}"
-                rename[attribute] = alias
-                slot = self._slot(child, (*path, alias), attribute, plan, alias_of=(*path, key))
-                fields.append((attribute, *slot))
-        for parent, unknown in self._learned.unknown:
-            if parent == path:
-                attribute = f"f{len(fields)}"
-                rename[attribute] = unknown.decode()
-                plan.slots.append(_Slot(path, attribute, None, is_raw=True, is_nullable=False, key=unknown))
-                fields.append((attribute, Raw, None))
-        plan.struct = self._struct(fields, rename)
-        names = [slot.attribute for slot in plan.slots]
-        names += [attribute for attribute, _ in plan.objects]
-        names += [attribute for _, attribute, _ in plan.arrays]
-        if names:
-            # attrgetter returns a bare value for one name; a repeated name keeps it a tuple.
-            plan.getter = operator.attrgetter(*names, names[0])
-        return plan
-
-    def _struct(self, fields: list[tuple[str, Any, Any]], rename: dict[str, str]) -> type[Struct]:
-        self._count += 1
-        return msgspec.defstruct(
-            f"Shape{self._count}",
-            fields,
-            rename=rename,
-            forbid_unknown_fields=True,
-            frozen=True,
-            eq=False,
-            gc=False,
-            kw_only=True,
-        )
-
-    def _member(self, child: Any, path: Path, attribute: str, plan: _ObjectPlan) -> tuple[Any, Any]:
-        if isinstance(child, Field):
-            return self._slot(child, path, attribute, plan)
-        if isinstance(child, ArrayNode):
-            elements = self.object(child.items, (*path, ITEMS))
-            plan.arrays.append((path, attribute, elements))
-            return list[elements.struct], None  # type: ignore[name-defined]
-        below = self.object(child, path)
-        plan.objects.append((attribute, below))
-        # One shared instance stands for every absent object, so that its attributes always resolve.
-        return below.struct, below.struct()
-
-    def _slot(
-        self, entry: Field, path: Path, attribute: str, plan: _ObjectPlan, alias_of: Path | None = None
-    ) -> tuple[Any, Any]:
-        raw = is_raw(entry)
-        nullable = not raw and entry.path in self._learned.nullable
-        plan.slots.append(_Slot(path, attribute, entry, raw, nullable, alias_of=alias_of))
-        if raw:
-            return Raw, None
-        if nullable:
-            return cell_type(entry) | None | UnsetType, UNSET
-        return cell_type(entry), None
 
 
 class _Odd(Exception):  # noqa: N818 - a signal between two functions, not an error
@@ -212,7 +63,7 @@ class FastDecoder:
 
     def __init__(self, shape: EventShape, learned: Learned) -> None:
         learned.active.update(shape.type_at[:end] for end in range(1, len(shape.type_at) + 1))
-        self._plan = _Builder(learned).object(shape.root, ())
+        self._plan = PlanBuilder(learned).object(shape.root, ())
         self._decode = msgspec.json.Decoder(self._plan.struct).decode
         self._events = frozenset(shape.events)
         self._type_path = shape.type_at
@@ -290,7 +141,7 @@ class FastDecoder:
         return level
 
 
-def _columns(plan: _ObjectPlan, structs: Sequence[Any], account: _Account | None) -> Level:
+def _columns(plan: ObjectPlan, structs: Sequence[Any], account: _Account | None) -> Level:
     """Transpose structs into columns, and account for what stands in them if asked."""
     level = Level(len(structs))
     _Transposer(level, account).transpose(plan, structs)
@@ -304,7 +155,7 @@ class _Transposer:
         self._level = level
         self._account = account
 
-    def transpose(self, plan: _ObjectPlan, structs: Sequence[Any]) -> list[pa.Array]:
+    def transpose(self, plan: ObjectPlan, structs: Sequence[Any]) -> list[pa.Array]:
         """Fill in the columns of an object.
 
         Returns:
@@ -323,7 +174,7 @@ class _Transposer:
             seen.append(self._array(path, elements, column))
         return seen
 
-    def _slot(self, slot: _Slot, column: Sequence[Any]) -> pa.Array:
+    def _slot(self, slot: Slot, column: Sequence[Any]) -> pa.Array:
         array, seen = _slot_column(slot, column)
         if self._account is not None:
             self._account.colons += len(seen) - seen.null_count
@@ -331,7 +182,7 @@ class _Transposer:
         _place(slot, array, self._level)
         return seen
 
-    def _array(self, path: Path, elements: _ObjectPlan, column: Sequence[Any]) -> pa.Array:
+    def _array(self, path: Path, elements: ObjectPlan, column: Sequence[Any]) -> pa.Array:
         counts = np.fromiter((len(cell) if cell else 0 for cell in column), np.int64, len(column))
         below = _columns(elements, list(chain.from_iterable(filter(None, column))), self._account)
         below.parent_rows = np.repeat(np.arange(len(column)), counts)
@@ -342,7 +193,7 @@ class _Transposer:
         return seen
 
 
-def _slot_column(slot: _Slot, column: Sequence[Any]) -> tuple[pa.Array, pa.Array]:
+def _slot_column(slot: Slot, column: Sequence[Any]) -> tuple[pa.Array, pa.Array]:
     """A slot's column, and one that is null exactly where the key was absent."""
     if slot.is_raw:
         array = raw_column(column)
@@ -355,7 +206,7 @@ def _slot_column(slot: _Slot, column: Sequence[Any]) -> tuple[pa.Array, pa.Array
     return array, array
 
 
-def _account_cells(slot: _Slot, array: pa.Array, account: _Account) -> None:
+def _account_cells(slot: Slot, array: pa.Array, account: _Account) -> None:
     text = text_bytes(array)
     account.colons += text.count(b":")
     if slot.is_raw:
@@ -366,7 +217,7 @@ def _account_cells(slot: _Slot, array: pa.Array, account: _Account) -> None:
                     check_containers(cell, max_depth=MAX_DEPTH - len(slot.path))
 
 
-def _place(slot: _Slot, array: pa.Array, level: Level) -> None:
+def _place(slot: Slot, array: pa.Array, level: Level) -> None:
     if slot.key is not None:
         rows = np.flatnonzero(array.is_valid().to_numpy(zero_copy_only=False)).tolist()
         level.unknown.extend(

@@ -20,7 +20,8 @@ import pyarrow.compute as pc
 from schemas.careful import CarefulDecoder
 from schemas.cells import Level, UnknownValue, concatenate
 from schemas.contract import ContractSet, EventShape
-from schemas.decoder import FastDecoder, Learned
+from schemas.decoder import FastDecoder
+from schemas.decoder_plan import Learned
 from schemas.strict_json import RecordFault
 from transforms.cut_out import CutOut, cut_out, json_type
 from transforms.record_digests import RecordDigester

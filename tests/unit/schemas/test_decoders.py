@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from schemas.careful import CarefulDecoder
 from schemas.cells import Level
 from schemas.contract import EventShape
-from schemas.decoder import MAX_LEARNED, FastDecoder, Learned
+from schemas.decoder import FastDecoder
+from schemas.decoder_plan import MAX_LEARNED, Learned
 from schemas.strict_json import RecordFault
 from tests.unit.schemas.decoder_samples import lines, sample_shape
 

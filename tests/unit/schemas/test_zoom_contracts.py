@@ -24,7 +24,8 @@ from schemas.contract import (
     bundled_contract_files,
 )
 from schemas.contract_reading import read_contracts
-from schemas.decoder import FastDecoder, Learned
+from schemas.decoder import FastDecoder
+from schemas.decoder_plan import Learned
 
 FILES = [path for path in bundled_contract_files() if path.name.startswith("zoom")]
 SAMPLE_FOLDERS = ("zoom_webhooks", "zoom_rtms_and_plugin")
