@@ -1,0 +1,170 @@
+"""The yardstick: the per-event Beam pipeline that one would write first, doing the same work without checks.
+
+It parses each event with ``json.loads``, sorts its fields by a dictionary of paths made from the same
+contracts, replaces ids by HMAC pseudonyms, encrypts each item of content with AES-GCM under a key of its own,
+and writes the same tables as Parquet. It is kept small and fair: no shuffle, rows buffered and written in
+large groups, pseudonyms with ``hmac.digest``. It does not look for duplicates, does not reconcile, accepts
+any value of the right JSON type, keeps the last of two equal keys, and drops what it does not know.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+import pyarrow.parquet as pq
+from apache_beam.coders import BytesCoder
+from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from schemas.classification import Protection
+from schemas.contract import ArrayNode, Field, Node, ObjectNode, load_contracts
+
+TYPE_KEYS = ("type", "event", "msg_type")
+COLUMN_TYPES: dict[str, tuple[type, ...]] = {
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+    "string": (str,),
+    "timestamp": (int, str),
+    "array": (list,),
+}
+"""What a Parquet column can take; pyarrow would stop at a value of another type."""
+FLUSH_ROWS = 50_000
+Row = dict[str, Any]
+
+
+def rules_of(node: Node) -> Any:
+    """A contract as nested dictionaries by key; lists stand for arrays, fields for leaves."""
+    if isinstance(node, ObjectNode):
+        rules = {key: rules_of(child) for key, child in node.children.items()}
+        return rules | {alias: rules[key] for alias, key in node.aliases.items()}
+    return [rules_of(node.items)] if isinstance(node, ArrayNode) else node
+
+
+class _Separate(beam.DoFn):
+    """An event (bytes) to rows: (table, row)."""
+
+    def __init__(self) -> None:
+        self._key = os.urandom(32)
+
+    def setup(self) -> None:
+        shapes = load_contracts().by_event
+        self._rules = {event: (shape.table, rules_of(shape.root)) for (_, event), shape in shapes.items()}
+        self._bundle_key = AESGCM(AESGCM.generate_key(256))
+
+    def process(self, line: bytes) -> Iterator[tuple[str, Row]]:
+        event = json.loads(line)
+        name = next((str(event[key]) for key in TYPE_KEYS if key in event), "")
+        if name not in self._rules:
+            return
+        table, rules = self._rules[name]
+        row: Row = {}
+        children: list[tuple[str, Row]] = []
+        content: dict[str, list[Any]] = {}
+        self._walk(event, rules, row, children, content, table)
+        yield f"telemetry/{table}", row
+        yield from children
+        for kind, values in content.items():
+            yield "quarantine/items", self._sealed(kind, values)
+
+    def _walk(
+        self,
+        value: Row,
+        rules: Row,
+        row: Row,
+        children: list[tuple[str, Row]],
+        content: dict[str, list[Any]],
+        table: str,
+    ) -> None:
+        for key, inner in value.items():
+            rule = rules.get(key)
+            if isinstance(rule, Field):
+                self._take(inner, rule, row, content)
+            elif isinstance(rule, list):
+                for element in inner:
+                    child: Row = {}
+                    self._walk(element, rule[0], child, children, content, f"{table}__{key}")
+                    children.append((f"telemetry/{table}__{key}", child))
+            elif rule is not None:
+                self._walk(inner, rule, row, children, content, table)
+
+    def _take(self, value: Any, rule: Field, row: Row, content: dict[str, list[Any]]) -> None:
+        if rule.protection is Protection.KEEP:
+            kept = _number(value) if rule.text_form else value
+            row[rule.column or rule.path[-1]] = (
+                kept if type(kept) in COLUMN_TYPES[rule.logical_type] else None
+            )
+        elif rule.protection is Protection.PSEUDONYM:
+            values = value if isinstance(value, list) else [value]
+            named = [hmac.digest(self._key, str(each).encode(), "sha256").hex()[:32] for each in values]
+            row[rule.column or rule.path[-1]] = named if isinstance(value, list) else named[0]
+        elif rule.protection is Protection.TRUNCATE_IP:
+            row[rule.column or rule.path[-1]] = value.rpartition(".")[0] + ".0/24"
+        elif rule.protection is Protection.SEAL:
+            content.setdefault(rule.kind, []).append(value)
+
+    def _sealed(self, kind: str, values: list[Any]) -> Row:
+        key, nonce = AESGCM.generate_key(256), os.urandom(12)
+        ciphertext = AESGCM(key).encrypt(nonce, json.dumps(values).encode(), kind.encode())
+        wrapped = self._bundle_key.encrypt(nonce, key, None)
+        return {"kind": kind, "nonce": nonce, "ciphertext": ciphertext, "wrapped_key": wrapped}
+
+
+def _number(text: Any) -> float | None:
+    digits = "".join(sign for sign in str(text) if sign.isdigit() or sign in ".-")
+    return float(digits) if digits else None
+
+
+class _WriteTables(beam.DoFn):
+    """(table, row) to Parquet files; rows are buffered."""
+
+    def __init__(self, output: str) -> None:
+        self._output = output
+
+    def start_bundle(self) -> None:
+        self._rows: dict[str, list[Row]] = {}
+        self._files = 0
+
+    def process(self, element: tuple[str, Row]) -> None:
+        table, row = element
+        rows = self._rows.setdefault(table, [])
+        rows.append(row)
+        if len(rows) >= FLUSH_ROWS:
+            self._flush(table)
+
+    def finish_bundle(self) -> None:
+        for table in list(self._rows):
+            self._flush(table)
+
+    def _flush(self, table: str) -> None:
+        rows = self._rows.pop(table)
+        folder = Path(self._output) / table
+        folder.mkdir(parents=True, exist_ok=True)
+        self._files += 1
+        columns = {name: None for row in rows for name in row}
+        data = {name: [row.get(name) for row in rows] for name in columns}
+        path = folder / f"{os.urandom(8).hex()}.parquet"
+        pq.write_table(pa.table(data), path, compression="zstd")
+
+
+def main(patterns: Iterable[str], output: str) -> None:
+    """Run the pipeline in this process."""
+    with beam.Pipeline(runner=FnApiRunner()) as pipeline:
+        lines = [
+            pipeline | f"Read{number}" >> beam.io.ReadFromText(pattern, coder=BytesCoder())
+            for number, pattern in enumerate(patterns)
+        ]
+        rows = lines | beam.Flatten() | "Separate" >> beam.ParDo(_Separate())
+        _ = rows | "Write" >> beam.ParDo(_WriteTables(output))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:-1], sys.argv[-1])
