@@ -11,7 +11,7 @@ import pytest
 
 from schemas.errors import PromiseBroken
 from tests.unit.validation.judging import PlainGate, shipped_policies
-from validation.facts import FactTable
+from validation.facts import FactTable, item_table
 from validation.gate import (
     ROW,
     Gate,
@@ -21,7 +21,7 @@ from validation.gate import (
     read_results,
 )
 from validation.pins import single_suites
-from validation.suites import FACT_MALFORMED, Expectation, Suite
+from validation.suites import FACT_MALFORMED, Expectation, Suite, item_floor
 
 TABLE = FactTable("toy", {"colour": ("red", "green", "blue"), "shape": ("round", "square")})
 SUITE = Suite(
@@ -119,6 +119,11 @@ def test_an_expectation_twice_is_refused() -> None:
         Suite("twice", TABLE, SUITE.expectations[:1] * 2)
 
 
+def test_a_suite_cannot_refuse_a_word_that_its_column_never_says() -> None:
+    with pytest.raises(PromiseBroken, match="SUITE_INVALID"):
+        item_floor(FactTable("item", {**item_table(shipped_policies()).columns, "people": ("present",)}))
+
+
 def tampered(*changes: tuple[str, Callable[[Results], Results | None]]) -> list[Any]:
     return [pytest.param(change, id=name) for name, change in changes]
 
@@ -166,6 +171,13 @@ def _forget_all_failures(results: Results) -> None:
     blue["success"] = True
 
 
+def _place(row: Any) -> Callable[[Results], None]:
+    def change(results: Results) -> None:
+        result_of(results, "BLUE")["result"]["unexpected_index_list"][0][ROW] = row
+
+    return change
+
+
 TAMPERED = tampered(
     ("no results", lambda results: [{}] * 0 or [results[0]]),
     ("one result is missing", lambda results: results[1:]),
@@ -183,8 +195,10 @@ TAMPERED = tampered(
     ("nulls that were not given", _set("BLUE", "result", "missing_count", to=9)),
     ("success in spite of failures", _set("BLUE", "success", to=True)),
     ("success that is no boolean", _set("BLUE", "success", to=0)),
-    ("a row outside the batch", _set("BLUE", "result", "unexpected_index_list", to=[{ROW: 99}, {ROW: 98}])),
-    ("a row without a place", _set("BLUE", "result", "unexpected_index_list", to=[{}, {}])),
+    ("a row outside the batch", _place(99)),
+    ("a row before the batch", _place(-1)),
+    ("a row that is no number", _place("0")),
+    ("a row without a place", _place(None)),
     ("a forgotten failure", _forget_one_failure),
     ("a forgotten probe", _forget_all_failures),
     ("another row blamed", _move_one_failure),

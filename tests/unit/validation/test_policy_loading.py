@@ -139,6 +139,13 @@ REFUSED_POLICIES: list[tuple[str, Callable[[Document], Document], str]] = [
     ("an age in words", lambda d: put(d, "profiles.eu.max_age_days", "365"), "POLICY_INVALID"),
     ("a skew of true", lambda d: put(d, "floor.skew_seconds", True), "POLICY_INVALID"),
     ("a weak express mechanism", lambda d: put(d, "floor.express", ["preticked"]), "POLICY_INVALID"),
+    (
+        "a weak mechanism among express ones",
+        lambda d: put(d, "floor.express", [*d["floor"]["express"], "preticked"]),
+        "POLICY_INVALID",
+    ),
+    ("a purpose without a name", lambda d: put(d, "base_purposes.", "necessary"), "POLICY_INVALID"),
+    ("vague purposes as an object", lambda d: put(d, "profiles.eu.vague_purposes", {}), "POLICY_INVALID"),
     ("no express mechanism", lambda d: put(d, "floor.express", []), "POLICY_INVALID"),
     ("an unknown floor purpose", lambda d: put(d, "floor.consent_all_purposes", ["odd"]), "POLICY_INVALID"),
     (
