@@ -93,15 +93,16 @@ def _without(column: pa.Array, fits: pa.Array) -> Protected:
 
 
 def _numbers(entry: Field, column: pa.Array) -> Protected:
-    kind = column.type
     if entry.values is not None:
-        inside = pc.is_in(column, value_set=pa.array(list(entry.values), kind))
+        inside = pc.is_in(column, value_set=pa.array(list(entry.values), column.type))
         return _without(column, pc.or_(inside, pc.is_null(column)))
+    least, most = _least(entry), _most(entry)
     low, high = pc.min_max(column).as_py().values()
-    if low is None or (_least(entry) <= low and high <= _most(entry)):
+    if low is None or (least <= low and high <= most):
         return Protected(column, [])
-    above = pc.greater_equal(column, pa.scalar(_least(entry), kind))
-    return _without(column, pc.and_(above, pc.less_equal(column, pa.scalar(_most(entry), kind))))
+    # A bound may be a fraction or beyond 64 bits, where Arrow's scalars of the column's type cannot follow.
+    fits = [number is None or least <= number <= most for number in column.to_pylist()]
+    return _without(column, pa.array(fits, pa.bool_()))
 
 
 def _least(entry: Field) -> Any:
