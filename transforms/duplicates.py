@@ -2,7 +2,8 @@
 
 Vendors deliver again for hours. An event is the same when its identity digest is (its own id where the source
 gives one, else its whole body). Of equal ones the one that an earlier run committed wins, else the one at the
-lowest position; another body under the same id is a collision, which is sealed, not dropped.
+lowest position; another body under the same id is a collision, which is sealed, not dropped, the first time
+that it comes.
 
 Digests travel in shards of whole tables, never one by one, and are all that is held in memory: about 44 bytes
 a record.
@@ -98,20 +99,33 @@ def find_duplicates(tables: Iterable[pa.Table]) -> Found:
     offsets = table.column("offset").to_numpy()
     ids = digest_bytes(table.column("id_digest")).view("<u8").reshape(-1, 2)
     bodies = digest_bytes(table.column("body_digest")).view("<u8").reshape(-1, 2)
-    order = np.lexsort((offsets, files, ids[:, 0], ids[:, 1]))
-    sorted_ids = ids[order]
-    first = np.ones(len(order), dtype=bool)
-    first[1:] = (sorted_ids[1:] != sorted_ids[:-1]).any(axis=1)
-    winner = order[np.maximum.accumulate(np.where(first, np.arange(len(order)), 0))]
-    same_body = (bodies[order] == bodies[winner]).all(axis=1)
-    mine = files[order] != EARLIER_RUN
-    later = order[~first & mine]
-    verdict = np.where(same_body[~first & mine], DUPLICATE, COLLISION).astype(np.int8)
+    first_of_id = _firsts(ids, files, offsets)
+    first_of_body = _firsts(np.hstack([ids, bodies]), files, offsets)
+    mine = files != EARLIER_RUN
+    later = np.flatnonzero(mine & ~(first_of_id & first_of_body))
+    verdict = np.where(first_of_body[later], COLLISION, DUPLICATE).astype(np.int8)
     verdicts = pa.Table.from_arrays(
         [pa.array(files[later]), pa.array(offsets[later]), pa.array(verdict)], schema=VERDICT_SCHEMA
     )
-    fresh = np.sort(order[first & mine])
+    # Bodies that collided are remembered too: delivered again, they are duplicates of themselves.
+    fresh = np.flatnonzero(mine & first_of_body)
     return Found(verdicts, table.take(pa.array(fresh)))
+
+
+def _first_of_each(keys: np.ndarray) -> np.ndarray:
+    """Rows that are the first with their id and body: a collision that comes again is a duplicate."""
+    return np.unique(keys, axis=0, return_index=True)[1]
+
+
+def _firsts(keys: np.ndarray, files: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Which rows stand at the lowest position of those with an equal key."""
+    order = np.lexsort((offsets, files, *keys.T))
+    ordered = keys[order]
+    starts = np.ones(len(order), dtype=bool)
+    starts[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    firsts = np.empty(len(order), dtype=bool)
+    firsts[order] = starts
+    return firsts
 
 
 def digest_rows(fresh: pa.Table, seen: pa.Scalar) -> pa.Table:
