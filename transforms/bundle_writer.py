@@ -112,7 +112,7 @@ class BundleWriter:
                 rows, batch.item_key_ids, batch.item_parts, pieces, strict=True
             )
         ]
-        self.counts.items[REJECTED_KIND] += len({piece.item_id for piece in pieces})
+        self.counts.items[REJECTED_KIND] += sum(piece.last for piece in pieces)
         self._append(QUARANTINE_REJECTED, pa.Table.from_pylist(full, schema=schema))
 
     def close(self) -> list[FileRecord]:

@@ -112,11 +112,6 @@ def find_duplicates(tables: Iterable[pa.Table]) -> Found:
     return Found(verdicts, table.take(pa.array(fresh)))
 
 
-def _first_of_each(keys: np.ndarray) -> np.ndarray:
-    """Rows that are the first with their id and body: a collision that comes again is a duplicate."""
-    return np.unique(keys, axis=0, return_index=True)[1]
-
-
 def _firsts(keys: np.ndarray, files: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     """Which rows stand at the lowest position of those with an equal key."""
     order = np.lexsort((offsets, files, *keys.T))

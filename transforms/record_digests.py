@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import msgspec
 import numpy as np
@@ -23,8 +23,11 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 DIGEST_BYTES = 16
 _MARK = b'"specversion"'
-_LEADING = re.compile(rb'\{"specversion":"1\.0","id":"([^"\\]{1,200})","source":"([^"\\]{1,200})",')
-_TENANT = re.compile(rb'"tenant_id":"([^"\\]{1,200})"')
+_LEADING = re.compile(
+    rb'\{"specversion":"1\.0","id":"([^"\\]{1,200})","source":"([^"\\]{1,200})",'
+    rb'(?:"[a-z]{1,40}":"[^"\\]{0,300}",){0,12}"data":\{"tenant_id":"([^"\\]{1,200})"'
+)
+"""The usual order of a CloudEvent's keys; whatever is in another order is decoded for its identity."""
 Digests = np.ndarray  # shape (n, 16), uint8
 
 
@@ -38,7 +41,7 @@ class _CloudEvent(msgspec.Struct, gc=False):
     specversion: str
     id: str
     source: str
-    data: _Data = field(default_factory=_Data)
+    data: _Data = msgspec.field(default_factory=_Data)
 
 
 _cloud_event = msgspec.json.Decoder(_CloudEvent).decode
@@ -145,9 +148,8 @@ def _with_own_id(records: Sequence[bytes]) -> list[int]:
 
 def _event_key(record: bytes) -> bytes | None:
     found = _LEADING.match(record)
-    tenant = _TENANT.search(record, found.end()) if found else None
-    if found and tenant:
-        return _joined([found.group(2), tenant.group(1), found.group(1)])
+    if found:
+        return _joined([found.group(2), found.group(3), found.group(1)])
     try:
         event = _cloud_event(record)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):

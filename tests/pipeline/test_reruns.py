@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -82,6 +84,30 @@ def test_an_id_is_one_event_only_within_its_source_and_tenant(tmp_path: Path, ke
     assert ledger["outcomes"] == {"separated": 3}
 
 
+def test_a_tenant_that_is_named_elsewhere_in_an_event_makes_no_other_event_of_it(
+    tmp_path: Path, keys: Path
+) -> None:
+    first, second, third = chat("7", "a"), chat("7", "b"), chat("7", "c")
+    second = {key: second[key] for key in ("specversion", "id", "source", "type", "time")} | {
+        "extra": {"tenant_id": "t-2"},
+        "data": second["data"],
+    }
+    third["data"] = {"extra": {"tenant_id": "t-3"}, **third["data"]}
+    lines = [json.dumps(event, separators=(",", ":")).encode() for event in (first, second, third)]
+    ledger = ingest(lines_file(tmp_path / "in.jsonl", lines), tmp_path / "S", keys)
+    assert reasons(ledger) == {"ID_COLLISION": 2}
+    assert len(opened(tmp_path / "S", keys).items) == 1
+
+
+@pytest.mark.parametrize("data", [{}, {"data": None}, {"data": "text"}, {"data": {"tenant_id": 7}}])
+def test_an_event_without_a_tenant_is_taken_or_sealed(
+    data: dict[str, Any], tmp_path: Path, keys: Path
+) -> None:
+    event = {key: value for key, value in chat("7", "a").items() if key != "data"} | data
+    ledger = ingest(lines_file(tmp_path / "in.jsonl", [event]), tmp_path / "S", keys)
+    assert ledger["outcomes"] == {"separated": 1}
+
+
 def test_an_id_collides_across_runs_and_the_run_that_came_first_wins(tmp_path: Path, keys: Path) -> None:
     store = tmp_path / "S"
     ingest(lines_file(tmp_path / "1.jsonl", [chat("7", "the first")]), store, keys)
@@ -90,7 +116,6 @@ def test_an_id_collides_across_runs_and_the_run_that_came_first_wins(tmp_path: P
     assert [raw for _, raw in opened(store, keys).parts_of_kind("chat")] == [b'"the first"']
 
 
-@pytest.mark.xfail(reason="digests of collisions are not remembered (transforms/duplicates.py)", strict=True)
 def test_a_collision_that_is_delivered_again_is_a_duplicate_of_itself(tmp_path: Path, keys: Path) -> None:
     events = [chat("7", "the first"), chat("7", "the second"), chat("7", "the second")]
     path = lines_file(tmp_path / "in.jsonl", events)
@@ -126,7 +151,6 @@ def test_a_record_over_the_cap_comes_back_whole_from_its_pieces(tmp_path: Path, 
     assert (reject.reason, reject.raw) == ("RECORD_TOO_LARGE", long)
 
 
-@pytest.mark.xfail(reason="pieces count as items where they come in several blocks", strict=True)
 def test_a_record_in_pieces_is_one_item(tmp_path: Path, keys: Path) -> None:
     long = b'{"event":"' + b"longer than the cap " * (PIECE_BYTES // 8) + b'"}'
     ledger = ingest(lines_file(tmp_path / "in.jsonl", [long]), tmp_path / "S", keys, record_cap=CAP)
