@@ -1,0 +1,488 @@
+"""Presence: which people each item of a meeting concerns, found for classes of items and not item by item.
+
+Items of one class have in common everything that a decision about them depends on: tenant, kind, who was
+there while they came about and whether that is attested, an objection that came with them, regions, and when
+their recording ended. A meeting of ten thousand people with fifty thousand items comes to some hundred
+classes.
+
+Whatever events claim about attributes can only add: a region to the union, somebody who objects, a sender
+who is not on the roster. Only who was there, and when, is taken from events as it stands.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.consent_sets import ROOTS_BY_KIND
+from transforms.presence_people import Identity, Persons, identify
+from transforms.presence_roster import (
+    ALWAYS_AFTER,
+    ALWAYS_BEFORE,
+    OUTSIDE,
+    UNIDENTIFIED,
+    MeetingRoster,
+    Stay,
+    read_roster,
+)
+
+__all__ = [
+    "ItemClass",
+    "MeetingClasses",
+    "Objection",
+    "Person",
+    "Persons",
+    "meeting_classes",
+    "meeting_people",
+]
+
+TIMES_UNREADABLE: Final = "times_unreadable"
+SENDER_ABSENT: Final = "sender_not_on_roster"
+OTHER_TENANT: Final = "roster_of_another_tenant"
+
+PEOPLE_IN_SEGMENTS: Final = 8_000_000
+"""Bound on people times presence segments of a meeting (some seconds of work for those who decide).
+
+Up to it, presence is exact to the millisecond. Beyond, time is cut into steps of a power of two
+milliseconds, and whoever was there in a part of a step counts as there in all of it.
+"""
+
+_MILLISECOND: Final = 1_000_000
+_ANY_PURPOSE: Final = "*"
+_ID_DIGITS: Final = 32
+_UNKNOWN: Final = -1
+
+Numbers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody whom items of the meeting concern.
+
+    Attributes:
+        key: Unlike that of anybody else in the meeting; the person's own key where there is only one.
+        keys: Keys under which the person's records lie, sorted; all of them are the person's.
+        identified: Whether the person can be asked; if not, no record is read.
+        regions: Regions that events claim for the person; they are among those of the classes already.
+    """
+
+    key: str = field(repr=False)
+    keys: tuple[str, ...] = field(repr=False)
+    identified: bool
+    regions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Objection:
+    """A refusal that came with an item: it proves nothing and must not be ignored.
+
+    Attributes:
+        people: Places of the sender in the list of people; empty if nobody knows who objects, so that it
+            may be anybody.
+        purposes: Purposes that it names, sorted; ``*`` where it names none.
+    """
+
+    people: tuple[int, ...]
+    purposes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ItemClass:
+    """What the items of one class have in common.
+
+    Attributes:
+        class_id: 32 hexadecimal digits, over all else that is here and the people's keys.
+        meeting: Join pseudonym, None for items of no meeting.
+        tenant: Join pseudonym, None if the items name none.
+        kind: Kind of content.
+        labels: Values of the columns that were asked to split classes.
+        regions: Regions that events claim for the items, the meeting or the people, sorted.
+        recorded_end: When the recording ended (ns since 1970), or an instant on the same side of all that it
+            is compared with; None if nothing is known.
+        doubts: Why the roster is not believed, in a closed set of words, sorted; none if it is complete.
+        objection: A refusal that came with the items.
+        presence: The people, one bit each.
+    """
+
+    class_id: str
+    meeting: str | None = field(repr=False)
+    tenant: str | None = field(repr=False)
+    kind: str
+    labels: tuple[Any, ...]
+    regions: tuple[str, ...]
+    recorded_end: int | None
+    doubts: tuple[str, ...]
+    objection: Objection | None
+    presence: int = field(repr=False)
+
+    @property
+    def roster_complete(self) -> bool:
+        """Whether it is attested that nobody else was there."""
+        return not self.doubts
+
+    @property
+    def roots(self) -> tuple[str, ...]:
+        """What the items come from, where nothing else is known of their lineage."""
+        return (ROOTS_BY_KIND.get(self.kind, self.kind),)
+
+
+@dataclass(frozen=True)
+class MeetingClasses:
+    """The classes of a meeting's items.
+
+    Attributes:
+        people: Everybody whom an item concerns, sorted by key.
+        classes: The classes, sorted by id.
+        class_of: For each item the place of its class.
+    """
+
+    people: tuple[Person, ...] = field(repr=False)
+    classes: tuple[ItemClass, ...]
+    class_of: Numbers = field(repr=False)
+
+    def people_of(self, one: ItemClass) -> Numbers:
+        """Places of the people whom a class concerns, ascending."""
+        return _places(one.presence, len(self.people))
+
+    def items_by_class(self) -> list[Numbers]:
+        """Places of the items of each class, ascending, in the order of the classes."""
+        order = np.argsort(self.class_of, kind="stable")
+        bounds = np.searchsorted(self.class_of[order], np.arange(len(self.classes) + 1))
+        return [order[start:end] for start, end in pairwise(bounds.tolist())]
+
+
+def meeting_people(items: pa.Table, roster: pa.Table, persons: Persons) -> tuple[Person, ...]:
+    """Everybody whose records decisions about a meeting's items may need; see `meeting_classes`."""
+    return _People(read_roster(roster, persons), _words(items, "sender_join")[1], persons).listed
+
+
+def meeting_classes(
+    items: pa.Table,
+    roster: pa.Table,
+    persons: Persons,
+    *,
+    instants: Iterable[int] | None = None,
+    labels: Sequence[str] = (),
+    people_in_segments: int = PEOPLE_IN_SEGMENTS,
+) -> MeetingClasses:
+    """The classes of the items of one meeting; the order of rows and items changes nothing.
+
+    Args:
+        items: Rows of the items table, all of one meeting.
+        roster: All rows of the roster of that meeting.
+        persons: Registered persons, as far as they may be in the meeting.
+        instants: Instants (ns since 1970) that the end of a recording is compared with: the times of the
+            people's grants, and the instant of the decision. Items whose recordings ended between the same
+            two share a class. None keeps every end apart.
+        labels: Further columns of ``items`` whose values split classes.
+        people_in_segments: Bound on people times segments; see `PEOPLE_IN_SEGMENTS`.
+
+    Raises:
+        ValueError: The items are of several meetings.
+    """
+    return _Meeting(items, roster, persons, instants, labels, people_in_segments).classes()
+
+
+def _places(bits: int, people: int) -> Numbers:
+    octets = np.frombuffer(bits.to_bytes(people // 8 + 1, "little"), np.uint8)
+    return np.flatnonzero(np.unpackbits(octets, bitorder="little"))
+
+
+def _words(table: pa.Table, name: str) -> tuple[Numbers, list[Any]]:
+    """A column as numbers into its distinct values; -1 for null."""
+    column = table.column(name).combine_chunks()
+    encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    codes = encoded.indices.cast(pa.int64()).fill_null(_UNKNOWN).to_numpy(zero_copy_only=False)
+    return codes, encoded.dictionary.to_pylist()
+
+
+def _word(words: Sequence[Any], code: int) -> Any:
+    return None if code == _UNKNOWN else words[code]
+
+
+class _People:
+    """Everybody in a meeting, those of the roster and senders who are not on it."""
+
+    def __init__(self, roster: MeetingRoster, senders: Iterable[str], persons: Persons) -> None:
+        self._roster = roster
+        self._identities: dict[str, Identity] = {key: one.identity for key, one in roster.people.items()}
+        by_key: dict[str, list[str]] = defaultdict(list)
+        for key, one in roster.people.items():
+            for each in one.identity.keys:
+                by_key[each].append(key)
+        found = {sender: self._find(sender, by_key, persons) for sender in senders}
+        order = sorted(self._identities)
+        self.place_of = {key: place for place, key in enumerate(order)}
+        self.listed = tuple(self._person(key) for key in order)
+        self.senders: dict[str, tuple[tuple[int, ...], str | None]] = {
+            sender: (tuple(sorted(self.place_of[key] for key in keys)), doubt)
+            for sender, (keys, doubt) in found.items()
+        }
+        """For each sender the places of the person, and what is doubtful about it."""
+
+    def _find(
+        self, sender: str, by_key: Mapping[str, Sequence[str]], persons: Persons
+    ) -> tuple[Sequence[str], str | None]:
+        if sender in self._roster.visits:
+            return self._roster.visits[sender], None
+        identity = identify([sender], persons)
+        if identity.identified and identity.key in by_key:
+            return by_key[identity.key], None
+        self._identities.setdefault(identity.key, identity)
+        return (identity.key,), SENDER_ABSENT if identity.identified else UNIDENTIFIED
+
+    def _person(self, key: str) -> Person:
+        attendance = self._roster.people.get(key)
+        regions = tuple(sorted(attendance.regions)) if attendance else ()
+        identity = self._identities[key]
+        return Person(key, identity.keys, identity.identified, regions)
+
+
+class _Presence:
+    """Who was there in an interval: sets of people as numbers with one bit a person."""
+
+    def __init__(self, roster: MeetingRoster, people: _People, bound: int) -> None:
+        stays = [
+            (people.place_of[key], stay) for key, one in sorted(roster.people.items()) for stay in one.stays
+        ]
+        self._size = len(people.listed)
+        places = np.array([place for place, _ in stays], dtype=np.int64)
+        self._start = np.array([stay.start for _, stay in stays], dtype=np.int64)
+        self._end = np.array([stay.end for _, stay in stays], dtype=np.int64)
+        self._present, self._first = np.unique(places, return_index=True)
+        self._starts, self._ends = np.sort(self._start), np.sort(self._end)
+        self._step = _step(np.concatenate([self._start, self._end]), self._size, bound)
+
+    def of(self, start: Numbers, end: Numbers) -> tuple[Numbers, list[int]]:
+        """The people of each interval, as numbers into distinct sets."""
+        if not len(self._start):
+            return np.zeros(len(start), dtype=np.int64), [0]
+        start, end = start & ~(self._step - 1), end | (self._step - 1)
+        # Everybody who had come by the end, less those who had left before the start: the two ranks name
+        # the set, so that equal ranks need no second look.
+        came = np.searchsorted(self._starts, end, "right")
+        left = np.searchsorted(self._ends, start, "left")
+        _, first, which = np.unique(
+            came * (len(self._ends) + 1) + left, return_index=True, return_inverse=True
+        )
+        number_of: dict[int, int] = {}
+        found = [
+            number_of.setdefault(self._set(int(start[at]), int(end[at])), len(number_of)) for at in first
+        ]
+        return np.array(found, dtype=np.int64)[which], list(number_of)
+
+    def _set(self, start: int, end: int) -> int:
+        meets = (self._start <= end) & (self._end >= start)
+        here = np.zeros(self._size, dtype=bool)
+        here[self._present] = np.logical_or.reduceat(meets, self._first)
+        return int.from_bytes(np.packbits(here, bitorder="little").tobytes(), "little")
+
+
+def _step(instants: Numbers, people: int, bound: int) -> int:
+    """The smallest power of two (ms) in whose steps so many people make no more segments than bounded.
+
+    Steps of one size lie within those of the next and are counted from 1970: more people or instants can
+    only make them longer, and longer steps hold more people.
+    """
+    places = np.unique(instants)
+    shift = 0
+    while len(places) * people > bound and len(places) > 2 and shift < 62:
+        shift += 1
+        places = np.unique(places >> 1)
+    return 1 << shift
+
+
+class _Meeting:
+    """One meeting on its way to its classes."""
+
+    def __init__(
+        self,
+        items: pa.Table,
+        roster: pa.Table,
+        persons: Persons,
+        instants: Iterable[int] | None,
+        labels: Sequence[str],
+        bound: int,
+    ) -> None:
+        _, meetings = _words(items, "meeting_join")
+        if len(meetings) > 1:
+            raise ValueError("the items are of several meetings")
+        self._meeting = meetings[0] if meetings else None
+        self._items, self._labels, self._bound = items, labels, bound
+        self._roster = read_roster(roster, persons)
+        self._sender, self._senders = _words(items, "sender_join")
+        self._people = _People(self._roster, self._senders, persons)
+        self._key_digests = np.array(
+            [hashlib.sha256(one.key.encode()).digest() for one in self._people.listed], dtype="S32"
+        )
+        self._presence_hashes: dict[int, str] = {}
+        self._instants = None if instants is None else _rounded_up(instants)
+        self._region_bits: dict[str, int] = defaultdict(int)
+        for place, person in enumerate(self._people.listed):
+            for region in person.regions:
+                self._region_bits[region] |= 1 << place
+        self._regions_of: dict[int, frozenset[str]] = {}
+
+    def classes(self) -> MeetingClasses:
+        columns, values = self._columns()
+        distinct, which = np.unique(np.stack(columns, axis=1), axis=0, return_inverse=True)
+        found = [self._class(row, values) for row in distinct.tolist()]
+        classes = tuple(sorted({one.class_id: one for one in found}.values(), key=lambda one: one.class_id))
+        place_of = {one.class_id: place for place, one in enumerate(classes)}
+        places = np.array([place_of[one.class_id] for one in found], dtype=np.int64)
+        return MeetingClasses(self._people.listed, classes, places[which.reshape(-1)])
+
+    def _columns(self) -> tuple[list[Numbers], dict[str, list[Any]]]:
+        """What classes are made from, as numbers; and the values behind those that are words."""
+        spans = _Spans(self._items, self._roster)
+        presence, sets = _Presence(self._roster, self._people, self._bound).of(spans.start, spans.end)
+        refusal, refusals = _refusals(self._items)
+        values: dict[str, list[Any]] = {"presence": sets, "refusal": refusals}
+        columns = [presence, refusal, self._sender, self._comparable(spans.recorded_end), spans.doubts]
+        for name in ("tenant_join", "kind", "region", *self._labels):
+            codes, values[name] = _words(self._items, name)
+            columns.append(codes)
+        return columns, values
+
+    def _comparable(self, recorded_end: Numbers) -> Numbers:
+        """Ends of recordings as one instant for all that lie between the same two to be compared with.
+
+        Where people and instants are too many, ends are moved back first, so that no grant gains by it.
+        """
+        if self._instants is None:
+            return recorded_end
+        step = _step(self._instants, max(1, len(self._people.listed)), self._bound)
+        at = np.searchsorted(self._instants, recorded_end & ~(step - 1), "right")
+        before_all = self._instants[:1] - 1 if len(self._instants) else np.zeros(1, dtype=np.int64)
+        moved = np.concatenate([before_all, self._instants])[at]
+        return np.where(recorded_end == ALWAYS_BEFORE, recorded_end, moved)
+
+    def _class(self, row: Sequence[int], values: Mapping[str, list[Any]]) -> ItemClass:
+        presence, refusal, sender, recorded_end, doubts, tenant, kind, region, *labels = row
+        named = _word(self._senders, sender)
+        places, doubt = self._people.senders[named] if named is not None else ((), None)
+        tenant_name = _word(values["tenant_join"], tenant)
+        bits = values["presence"][presence]
+        for place in places:
+            bits |= 1 << place
+        purposes = _word(values["refusal"], refusal)
+        content = {
+            "meeting": self._meeting,
+            "tenant": tenant_name,
+            "kind": _word(values["kind"], kind) or "",
+            "labels": tuple(_word(values[name], at) for name, at in zip(self._labels, labels, strict=True)),
+            "regions": self._regions(bits, _word(values["region"], region)),
+            "recorded_end": None if recorded_end == ALWAYS_BEFORE else recorded_end * _MILLISECOND,
+            "doubts": self._doubts(doubts, doubt, tenant_name),
+            "objection": None if purposes is None else Objection(places, purposes),
+        }
+        return ItemClass(class_id=self._class_id(content, bits), presence=bits, **content)
+
+    def _class_id(self, content: Mapping[str, Any], bits: int) -> str:
+        objection: Objection | None = content["objection"]
+        objects = None
+        if objection is not None:
+            objects = [[self._people.listed[at].key for at in objection.people], objection.purposes]
+        return _digest([self._presence_hash(bits), {**content, "objection": objects}])[:_ID_DIGITS]
+
+    def _presence_hash(self, bits: int) -> str:
+        if bits not in self._presence_hashes:
+            keys = self._key_digests[_places(bits, len(self._people.listed))]
+            self._presence_hashes[bits] = hashlib.sha256(keys.tobytes()).hexdigest()
+        return self._presence_hashes[bits]
+
+    def _regions(self, bits: int, claimed: str | None) -> tuple[str, ...]:
+        if bits not in self._regions_of:
+            there = (region for region, claims in self._region_bits.items() if claims & bits)
+            self._regions_of[bits] = frozenset(self._roster.regions).union(there)
+        return tuple(sorted(self._regions_of[bits] | ({claimed} if claimed else set())))
+
+    def _doubts(self, number: int, of_sender: str | None, tenant: str | None) -> tuple[str, ...]:
+        doubts = {*self._roster.doubts, *_Spans.named(number)}
+        if of_sender is not None:
+            doubts.add(of_sender)
+        if tenant is not None and self._roster.tenants - {tenant, None}:
+            doubts.add(OTHER_TENANT)
+        return tuple(sorted(doubts))
+
+
+class _Spans:
+    """When items came about: an interval each (ms since 1970), both ends included.
+
+    What a recording does not say of its own times is taken from its event, and then from the meeting. What
+    was captured cannot be younger than the event that brings it.
+    """
+
+    def __init__(self, items: pa.Table, roster: MeetingRoster) -> None:
+        begin = ALWAYS_BEFORE if roster.start is None else roster.start
+        finish = ALWAYS_AFTER if roster.end is None else roster.end
+        start, started = _times(items, "recorded_start")
+        end, ended = _times(items, "recorded_end")
+        event, told = _times(items, "event_time")
+        only_start = started & ~ended
+        self.end = np.where(ended, end, np.where(told, event, finish))
+        self.start = np.where(started, start, np.where(ended | ~told, begin, event))
+        # A recording that ended nobody knows when is held to the earliest that is possible.
+        known_end = ended | told
+        earliest = begin if begin != ALWAYS_BEFORE else _first_instant(roster)
+        self.recorded_end = np.where(known_end, self.end, np.where(only_start, start, earliest))
+        self._settle(begin, finish)
+
+    def _settle(self, begin: int, finish: int) -> None:
+        unreadable = self.start > self.end
+        self.recorded_end = np.where(unreadable, np.minimum(self.start, self.end), self.recorded_end)
+        self.start = np.where(unreadable, ALWAYS_BEFORE, self.start)
+        self.end = np.where(unreadable, ALWAYS_AFTER, self.end)
+        outside = (self.start < begin) | (self.end > finish)
+        self.doubts: Numbers = unreadable.astype(np.int64) + 2 * outside.astype(np.int64)
+
+    @staticmethod
+    def named(number: int) -> tuple[str, ...]:
+        """The doubts behind a number of `doubts`."""
+        return (TIMES_UNREADABLE,) * (number & 1) + (OUTSIDE,) * (number >> 1)
+
+
+def _times(items: pa.Table, name: str) -> tuple[Numbers, npt.NDArray[np.bool_]]:
+    column = items.column(name).combine_chunks()
+    known = column.is_valid().to_numpy(zero_copy_only=False)
+    return column.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False), known
+
+
+def _first_instant(roster: MeetingRoster) -> int:
+    stays: Iterable[Stay] = (stay for one in roster.people.values() for stay in one.stays)
+    known = (time for stay in stays for time in stay if time not in (ALWAYS_BEFORE, ALWAYS_AFTER))
+    return min(known, default=ALWAYS_BEFORE)
+
+
+def _refusals(items: pa.Table) -> tuple[Numbers, list[tuple[str, ...]]]:
+    """For each item the purposes that its event refuses, as numbers; -1 where it refuses nothing."""
+    flags = items.column("consent_flag").combine_chunks()
+    refuses = pc.fill_null(pc.struct_field(flags, "refuses"), False).to_numpy(zero_copy_only=False)
+    codes = np.full(len(flags), _UNKNOWN, dtype=np.int64)
+    number_of: dict[tuple[str, ...], int] = {}
+    at = np.flatnonzero(refuses)
+    named = pc.struct_field(flags, "purposes").take(pa.array(at)).to_pylist()
+    for place, purposes in zip(at.tolist(), named, strict=True):
+        words = tuple(sorted({purpose or _ANY_PURPOSE for purpose in purposes or [_ANY_PURPOSE]}))
+        codes[place] = number_of.setdefault(words, len(number_of))
+    return codes, list(number_of)
+
+
+def _rounded_up(instants: Iterable[int]) -> Numbers:
+    """Instants in whole milliseconds: none of them lies after an end that it did not lie after before."""
+    return np.unique(np.array([-(-instant // _MILLISECOND) for instant in instants], dtype=np.int64))
+
+
+def _digest(content: object) -> str:
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
