@@ -9,7 +9,7 @@ CHAT = "io.cofferdam.chat.message.sent.v1"
 
 
 def chat(identity: str, text: str, *, tenant: str = "t-1", source: str = "urn:example:platform") -> Event:
-    """A chat message as a CloudEvent: its id, source and tenant make it the same event when it comes again."""
+    """A chat message as a CloudEvent: id, source and tenant make it the same event when it comes again."""
     return {
         "specversion": "1.0",
         "id": identity,
