@@ -22,17 +22,20 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 DIGEST_BYTES = 16
-_MARK = b'"specversion"'
+_MARKS = (b'"specversion"', b"\\u00")
+"""A CloudEvent has one of them: the key that every one of them has may be written with escapes."""
 _LEADING = re.compile(
     rb'\{"specversion":"1\.0","id":"([^"\\]{1,200})","source":"([^"\\]{1,200})",'
     rb'(?:"[a-z]{1,40}":"[^"\\]{0,300}",){0,12}"data":\{"tenant_id":"([^"\\]{1,200})"'
 )
 """The usual order of a CloudEvent's keys; whatever is in another order is decoded for its identity."""
+CLOUD_EVENT_IDENTITY = (("specversion",), ("source",), ("data", "tenant_id"), ("id",))
+"""Where a CloudEvent names what tells it apart; the first says that it is one."""
 Digests = np.ndarray  # shape (n, 16), uint8
 
 
 class _Data(msgspec.Struct, gc=False):
-    tenant_id: str = ""
+    tenant_id: str | int = ""
 
 
 class _CloudEvent(msgspec.Struct, gc=False):
@@ -106,7 +109,7 @@ class RecordDigester:
 
         Args:
             parts: Source, tenant and id a record, as text.
-            records: The records; where a part is missing, the body is the identity.
+            records: The records; where a part is missing, they are read for their identities.
         """
         if any(part.null_count for part in parts):
             return self.identities(records).ids
@@ -141,9 +144,11 @@ class RecordDigester:
 
 def _with_own_id(records: Sequence[bytes]) -> list[int]:
     """Rows that may be CloudEvents; one search over all of them where none is."""
-    if _MARK not in b"\n".join(records):
-        return []
-    return [row for row, record in enumerate(records) if _MARK in record]
+    everything = b"\n".join(records)
+    marks = [mark for mark in _MARKS if mark in everything]
+    return (
+        [row for row, record in enumerate(records) if any(mark in record for mark in marks)] if marks else []
+    )
 
 
 def _event_key(record: bytes) -> bytes | None:
@@ -154,7 +159,7 @@ def _event_key(record: bytes) -> bytes | None:
         event = _cloud_event(record)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return None
-    return _joined([event.source.encode(), event.data.tenant_id.encode(), event.id.encode()])
+    return _joined([event.source.encode(), str(event.data.tenant_id).encode(), event.id.encode()])
 
 
 def _joined(parts: Sequence[bytes]) -> bytes:

@@ -24,7 +24,7 @@ from schemas.decoder import FastDecoder
 from schemas.decoder_plan import Learned
 from schemas.strict_json import RecordFault
 from transforms.cut_out import CutOut, cut_out, json_type
-from transforms.record_digests import RecordDigester
+from transforms.record_digests import CLOUD_EVENT_IDENTITY, RecordDigester
 from transforms.roster import roster_rows
 from transforms.routing import Router
 from transforms.shape_columns import PseudonymMaker, ShapeColumns, take_columns
@@ -206,7 +206,7 @@ class Separator:
         result.separated_rows = rows
         if not rows:
             return result
-        ids = self._event_ids(state, level, [records[row] for row in rows])
+        ids = self._event_ids(level, [records[row] for row in rows])
         columns = take_columns(state.columns, level, ids, self._pseudonyms)
         for event in pc.value_counts(columns.event_types).to_pylist():
             result.separated[(shape.source, event["values"])] += event["counts"]
@@ -220,13 +220,12 @@ class Separator:
         result.roster = roster_rows(shape, level, columns, self._pseudonyms)
         return result
 
-    def _event_ids(self, state: _ShapeState, level: Level, records: list[bytes]) -> np.ndarray:
-        """Event digests: of the event's own id where the source gives one, else of its body."""
-        parts = [state.columns.roles.get(role) for role in ("source", "tenant", "id")]
-        columns = [level.cells.get(entry.path) for entry in parts if entry is not None]
-        if len(columns) < len(parts) or any(column is None for column in columns):
+    def _event_ids(self, level: Level, records: list[bytes]) -> np.ndarray:
+        """Event digests, the same by which duplicates were found: decoded columns only save reading again."""
+        columns = [level.cells.get(path) for path in CLOUD_EVENT_IDENTITY]
+        if any(column is None or column.type != pa.string() or column.null_count for column in columns):
             return self._digester.identities(records).ids
-        return self._digester.event_ids(columns, records)
+        return self._digester.event_ids(columns[1:], records)
 
     def _count_unknown(self, shape: EventShape, unknown: UnknownValue, result: Separated) -> None:
         if unknown.key is None:
