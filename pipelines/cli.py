@@ -17,6 +17,7 @@ _COMMANDS = {
     "inspect": ("pipelines.inspect_command", "inspect"),
     "keys": ("pipelines.keys_command", "keys"),
     "policy": ("pipelines.policy_command", "policy"),
+    "release": ("pipelines.release_command", "release"),
     "run": ("pipelines.run_command", "run"),
     "tables": ("pipelines.inspect_command", "tables"),
 }

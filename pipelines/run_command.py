@@ -134,7 +134,7 @@ def run(
         beam_arguments=tuple(context.args),
     )
     with reported():
-        _refuse_misspelt(context.args)
+        refuse_misspelt(context.args)
         started, cpu = time.monotonic(), time.process_time()
         ledger = run_ingest(request, show_progress=not as_json)
         elapsed = {"seconds": time.monotonic() - started, "cpu_seconds": time.process_time() - cpu}
@@ -149,7 +149,7 @@ def _since(today: date, days: int | None) -> date | None:
     return None if days is None else today - timedelta(days=days)
 
 
-def _refuse_misspelt(arguments: Sequence[str]) -> None:
+def refuse_misspelt(arguments: Sequence[str]) -> None:
     """Beam ignores what it does not know; a misspelt option of ours must not be ignored with it."""
     for argument in arguments:
         if not argument.startswith("-"):

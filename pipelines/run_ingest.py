@@ -83,7 +83,7 @@ def run_ingest(request: IngestRequest, *, show_progress: bool) -> dict[str, Any]
             contracts=tuple(f"{entry.id}@{entry.version}" for entry in contracts.contracts),
             version=software_version(),
         )
-        with progress_shown(show_progress), _our_errors():
+        with progress_shown(show_progress), our_errors():
             pipeline = make_pipeline(request.beam_arguments)
             build_ingest(pipeline, request.patterns, settings, contracts, keys, request.split_bytes)
             pipeline.run().wait_until_finish()
@@ -124,8 +124,12 @@ def software_version() -> str:
 
 
 @contextmanager
-def _our_errors() -> Iterator[None]:
-    """Beam wraps a step's error in its own, with a traceback as text: give back the one we raised."""
+def our_errors() -> Iterator[None]:
+    """Beam wraps a step's error in its own, with a traceback as text: give back the one we raised.
+
+    Raises:
+        CofferdamError: Ours, or for any other error an InfrastructureFault (``RUN_FAILED``).
+    """
     try:
         yield
     except CofferdamError:

@@ -394,6 +394,7 @@ _DECISION_CLASSES = pa.schema(
         column("regions", _WORDS, "Profiles that applied"),
         column("people", pa.int32(), "People who were present"),
         column("roster_complete", pa.bool_(), "Whether the roster is attested"),
+        column("roster_doubts", _WORDS, "Why it is not (closed set)"),
         column("outcomes", _list_of(_OUTCOME), "What the people's records came to, equal outcomes together"),
         column("record_ids", _WORDS, "Records that the decision rests on, sorted"),
         column("terms", _WORDS, "Versions of terms that those records cite"),

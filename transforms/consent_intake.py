@@ -51,6 +51,9 @@ class Attested(NamedTuple):
     relation: str | None = None
 
 
+NOTHING_ATTESTED: Final = Attested()
+
+
 class Link(NamedTuple):
     """Whom an identifier's pseudonym stands for.
 
@@ -63,7 +66,7 @@ class Link(NamedTuple):
 
     pseudonym: str
     person: str | None
-    attested: Attested = Attested()
+    attested: Attested = NOTHING_ATTESTED
     registered: bool = False
 
 

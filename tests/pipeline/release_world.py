@@ -63,7 +63,9 @@ def presence(
         events.append(event("meeting.participant.joined", name, joined, meeting, participant=who))
     if left is not None:
         events.append(
-            event("meeting.participant.left", f"{meeting}-{person}-left-{left}", left, meeting, participant=who)
+            event(
+                "meeting.participant.left", f"{meeting}-{person}-left-{left}", left, meeting, participant=who
+            )
         )
     return events
 
@@ -76,15 +78,11 @@ def bounds(meeting: str = "m1", start: str = "10:00", end: str = "11:00") -> lis
     ]
 
 
-def chat(
-    identity: str, sender: str | None, time: str = "10:30", meeting: str = "m1", **more: Any
-) -> Event:
+def chat(identity: str, sender: str | None, time: str = "10:30", meeting: str = "m1", **more: Any) -> Event:
     """A chat message."""
     who = {} if sender is None else {"participant": {"user_id": sender, **more.pop("about", {})}}
     text = f"saying {identity}"
-    return event(
-        "chat.message.sent", identity, time, meeting, message_id=identity, text=text, **who, **more
-    )
+    return event("chat.message.sent", identity, time, meeting, message_id=identity, text=text, **who, **more)
 
 
 def meeting(people: Sequence[str], name: str = "m1", items: int = 1) -> list[Event]:
@@ -169,7 +167,7 @@ class World:
             "kinds": ["chat", "audio"],
             "scope": "meeting:m1",
             "recipients": ["first_party"],
-            "terms": "t-2026-01",
+            "terms": "example-2026-01",
             "event_time": "2026-03-02T09:00:00Z",
             "ingested_at": "2026-03-02T09:00:01Z",
             "controller": "example-controller",
@@ -187,7 +185,9 @@ class World:
 
     def options(self, **changes: Any) -> ReleaseOptions:
         asked = {"purposes": (TRAINING,), "recipient": "first_party", "as_of": AS_OF}
-        own = {name: changes.pop(name) for name in list(changes) if name in ReleaseRequest.__dataclass_fields__}
+        own = {
+            name: changes.pop(name) for name in list(changes) if name in ReleaseRequest.__dataclass_fields__
+        }
         plain: dict[str, Any] = {
             "store": str(self.store),
             "keys": self.keys / "release",

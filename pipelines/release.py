@@ -1,0 +1,116 @@
+"""The release pipeline: sealed content and signed records in, decisions and what may go out.
+
+    items ───┐
+    roster ──┼──► people ──► decide ──► open and write ──► look again ──► decide again ──► commit
+    records ─┘                 │                               ▲                             ▲
+                               └── log of decisions ───────────┼─────────────────────────────┘
+    records, once more ────────────────────────────────────────┘
+
+Nothing is opened before it is decided, and nothing that was written exists before the commit. What arrived
+meanwhile is seen: the records are read again when everything is written, and if they are no longer the same,
+whatever was to go is decided again with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import apache_beam as beam
+
+from transforms.keys import ReleaseKeys
+from transforms.release_rules import DECIDE, SINK, ReleaseRules
+from transforms.release_settings import ReleaseSettings
+from transforms.release_sink import CommitRelease, LookAgain, LostTasks, when_changed
+from transforms.release_steps import (
+    AGAIN,
+    COUNTS,
+    FILES,
+    OWNERLESS,
+    READ,
+    ROWS,
+    TASKS,
+    UNPLACED,
+    DecideMeetings,
+    FindPeople,
+    OpenAndWrite,
+    ReadAliases,
+    ReadItems,
+    ReadRecords,
+    ReadRoster,
+)
+
+
+def build_release(
+    pipeline: beam.Pipeline, settings: ReleaseSettings, rules: ReleaseRules, keys: ReleaseKeys
+) -> None:
+    """Put the release pipeline together.
+
+    Args:
+        pipeline: The pipeline to add to.
+        settings: What every step needs to know.
+        rules: Policies and registry.
+        keys: The reading side's keys; they travel as a path.
+    """
+    request = rules.request
+    start = pipeline | "Start" >> beam.Create([settings.run_id], reshuffle=False)
+    items = pipeline | "ReadItems" >> ReadItems(settings, request.recipient)  # (meeting, table[items])
+    roster = pipeline | "ReadRoster" >> ReadRoster(settings)  # (meeting, table[roster])
+    first = _decided("First", start, items, roster, settings, rules, keys, DECIDE)
+    written = first[TASKS] | "OpenAndWrite" >> OpenAndWrite(settings, request.purposes, keys)
+
+    sighting = start | "LookAgain" >> LookAgain(
+        settings, rules.registry_hash, (written[FILES], written[COUNTS], first[FILES])
+    )  # Sighting
+    changed = (sighting, first[READ])
+    second = _decided(
+        "Second",
+        start | "StartAgain" >> when_changed(*changed),
+        first[AGAIN] | "ItemsAgain" >> when_changed(*changed),
+        roster | "RosterAgain" >> when_changed(*changed),
+        settings,
+        rules,
+        keys,
+        SINK,
+    )
+    lost = (first[TASKS] | "Decided" >> when_changed(*changed), second[TASKS]) | "LostTasks" >> LostTasks()
+    _ = pipeline | "Commit" >> CommitRelease(
+        settings,
+        rules,
+        logs=(first[FILES], second[FILES]),
+        released=written[FILES],
+        counts=first[COUNTS],
+        openings=written[COUNTS],
+        unplaced=written[UNPLACED],
+        read=first[READ],
+        sighting=sighting,
+        sink_counts=second[COUNTS],
+        lost=lost,
+    )  # ledger
+
+
+def _decided(
+    name: str,
+    start: Any,
+    items: Any,
+    roster: Any,
+    settings: ReleaseSettings,
+    rules: ReleaseRules,
+    keys: ReleaseKeys,
+    stage: str,
+) -> Mapping[str, Any]:
+    """Decide about items with the records as they are now."""
+    records = start | f"{name}Records" >> ReadRecords(settings, rules, keys)  # (pseudonym, row)
+    aliases = start | f"{name}Aliases" >> ReadAliases(settings, keys)  # (pseudonym, Link)
+    inputs = {"items": items, "roster": roster, "aliases": aliases, "rows": records[ROWS]}
+    people = inputs | f"{name}People" >> FindPeople()  # links, rows
+    meetings = {"items": items, "roster": roster, **people}
+    step = DecideMeetings(settings, rules, stage, records[OWNERLESS], records[READ])
+    decided = meetings | f"{name}Decision" >> step
+    return {
+        FILES: decided[FILES],
+        TASKS: decided[TASKS],
+        AGAIN: decided[AGAIN],
+        COUNTS: decided[COUNTS],
+        READ: records[READ],
+    }

@@ -1,0 +1,105 @@
+"""Run the release pipeline: check everything first, hold the store's lock, run, read the ledger back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pipelines.consent_registry import OpenRegistry, open_registry
+from pipelines.progress_display import progress_shown
+from pipelines.release import build_release
+from pipelines.run_ingest import committed_ledger, make_pipeline, our_errors, software_version
+from schemas.tables import RELEASED
+from transforms.consent_intake import plan_records
+from transforms.keys import load_release_keys
+from transforms.pseudonyms import join_pseudonyms
+from transforms.release_rules import ReleaseRequest, decider_of, make_rules
+from transforms.release_settings import ReleaseSettings
+from transforms.store import Store, new_run_id
+from validation.policy import Policies
+from validation.policy_loading import read_json_object
+
+
+@dataclass(frozen=True)
+class ReleaseOptions:
+    """What a user asked for.
+
+    Attributes:
+        store: The store's root.
+        keys: The release side of a key directory.
+        consents: Files and folders of records.
+        registry: The registry's folder.
+        request: Purposes, recipient and instant.
+        allow_test_keys: Whether keys marked test are keys.
+        pins: Hashes that policies and suites must have, None for none besides the registry's.
+        beam_arguments: Options for Beam.
+    """
+
+    store: str
+    keys: Path
+    consents: tuple[Path, ...]
+    registry: Path
+    request: ReleaseRequest
+    allow_test_keys: bool = False
+    pins: Path | None = None
+    beam_arguments: tuple[str, ...] = ()
+
+
+def run_release(options: ReleaseOptions, *, show_progress: bool) -> dict[str, Any]:
+    """Run a release and return its ledger.
+
+    Raises:
+        ConfigurationError: Registry, policies or options cannot be used; nothing was read.
+        InfrastructureFault: A key, record file or the store cannot be used.
+        PromiseBroken: The run does not add up, or a suite cannot be relied upon; nothing was released.
+    """
+    opened = open_registry(options.registry)
+    policies = _pinned(opened, options.pins)
+    keys = load_release_keys(options.keys)
+    rules = make_rules(
+        options.request,
+        opened.registry,
+        policies,
+        join_pseudonyms(keys),
+        allow_test_keys=options.allow_test_keys,
+    )
+    decider_of(policies)
+    plan_records([str(path) for path in options.consents])
+    run_id = new_run_id(datetime.now(UTC))
+    with Store.open(options.store).writing(run_id) as current:
+        delete_uncommitted(current)
+        settings = ReleaseSettings(
+            store=options.store,
+            run_id=run_id,
+            base=current.snapshot.last_digest,
+            consents=tuple(map(str, options.consents)),
+            registry=str(options.registry),
+            version=software_version(),
+        )
+        with progress_shown(show_progress), our_errors():
+            pipeline = make_pipeline(options.beam_arguments)
+            build_release(pipeline, settings, rules, keys)
+            pipeline.run().wait_until_finish()
+    return committed_ledger(Store.open(options.store), run_id)
+
+
+def _pinned(opened: OpenRegistry, pins: Path | None) -> Policies:
+    if pins is None:
+        return opened.policies
+    return replace(opened.policies, pins=read_json_object(pins, "file of pins"))
+
+
+def delete_uncommitted(store: Store) -> None:
+    """Delete opened content that a run has written and not lived to commit.
+
+    Args:
+        store: The store, its lock held: no other run is writing.
+    """
+    for found in store.files_of_store.find(RELEASED):
+        if found.path not in store.snapshot.live:
+            store.files_of_store.delete(found.path)
+
+
+__all__ = ["ReleaseOptions", "delete_uncommitted", "run_release"]

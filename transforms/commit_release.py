@@ -1,0 +1,395 @@
+"""Commit a release: look again at the records, judge what was written, add everything up, then let it exist.
+
+The commit is the sink's gate. Records and registry are read once more right before it; whatever has changed
+since they were last seen stops the release. If nothing did, the rows that were written are read back and
+judged by the second suite, and every item that was read must have exactly one outcome for every purpose.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+
+from schemas.errors import CofferdamError, InfrastructureFault, PromiseBroken
+from schemas.registry import load_registry
+from schemas.tables import (
+    DECISION_CLASSES,
+    DECISION_EXPORTS,
+    DECISION_ITEMS,
+    FIXED_TABLES,
+    QUARANTINE_ITEMS,
+    RELEASED,
+)
+from transforms.consent_intake import IntakeCounts, plan_records, read_range
+from transforms.faults import value_free
+from transforms.manifests import FileRecord
+from transforms.release_content import Openings
+from transforms.release_counts import ReleaseCounts
+from transforms.release_rules import SINK, ReleaseRules
+from transforms.release_settings import ReleaseSettings
+from transforms.store import Store
+from validation.decisions import RELEASE
+from validation.release_suite import WrittenRelease, check_written
+
+RECORDS_CHANGED: Final = "RELEASE_OVERTAKEN"
+"""Records arrived while the release ran, and something that was decided may not go any more."""
+
+RECORDS_MOVING: Final = "RECORDS_STILL_CHANGING"
+"""Records arrived after the second look, too."""
+
+_JUDGED: Final = (
+    "item_id",
+    "kind",
+    "recipient",
+    "purpose",
+    "decision",
+    "reasons",
+    "decision_id",
+    "record_ids",
+    "terms",
+    "policy_hash",
+    "suite_hash",
+    "as_of",
+)
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """Records and registry as they are at one moment.
+
+    Attributes:
+        records: Their number and order-independent digest (`IntakeCounts.fingerprint`), None if unreadable.
+        fault: Code of what could not be read, None if everything could.
+    """
+
+    records: str | None
+    fault: str | None = None
+
+
+def look_again(settings: ReleaseSettings, registry_hash: str) -> Sighting:
+    """Read records and registry again; what cannot be read is named and does not raise."""
+    try:
+        counts = IntakeCounts()
+        for part in plan_records(settings.consents):
+            for line in read_range(part):
+                counts.add_line(line)
+        if load_registry(Path(settings.registry)).registry_hash != registry_hash:
+            return Sighting(None, "REGISTRY_CHANGED")
+    except CofferdamError as error:
+        return Sighting(None, error.code)
+    return Sighting(counts.fingerprint)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What the steps of a release hand to its commit.
+
+    Attributes:
+        logs: Files of decisions, of both looks.
+        released: Files of what was released.
+        counts: Counts of the first decisions.
+        openings: Counts of openings.
+        unplaced: Items whose ciphertext lies nowhere.
+        read: Records as they were read first.
+        sighting: Records as they were after everything was written.
+        sink_counts: Counts of the second decisions, if there were any.
+        lost: Items and purposes that may not go any more.
+    """
+
+    logs: tuple[FileRecord, ...]
+    released: tuple[FileRecord, ...]
+    counts: ReleaseCounts
+    openings: Openings
+    unplaced: int
+    read: IntakeCounts
+    sighting: Sighting
+    sink_counts: ReleaseCounts
+    lost: int
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether the records are the ones that the decisions were made from."""
+        return self.sighting.records == self.read.fingerprint
+
+
+def commit_release(settings: ReleaseSettings, rules: ReleaseRules, finished: Finished) -> dict[str, Any]:
+    """Commit what was decided, and what was released if it may still go.
+
+    Returns:
+        The ledger, as it is kept in the manifest; ``stopped`` says why nothing was released.
+
+    Raises:
+        PromiseBroken: The run does not add up, or what was written is not what was decided; nothing was
+            committed.
+        InfrastructureFault: The store changed meanwhile, or cannot be written.
+    """
+    with value_free("commit"):
+        store = Store.open(settings.store)
+        known = store.snapshot.of_run(settings.run_id)
+        if known is not None:
+            return dict(known.facts["ledger"])
+        if store.snapshot.last_digest != settings.base:
+            raise InfrastructureFault(
+                "STORE_CHANGED",
+                "another run committed to the store meanwhile; run again, nothing was changed",
+            )
+        return _Commit(settings, rules, finished, store).run()
+
+
+class _Commit:
+    """One commit on its way."""
+
+    def __init__(
+        self, settings: ReleaseSettings, rules: ReleaseRules, finished: Finished, store: Store
+    ) -> None:
+        self._settings, self._rules, self._finished, self._store = settings, rules, finished, store
+        self._classes: dict[str, dict[str, Any]] = {}
+
+    def run(self) -> dict[str, Any]:
+        finished, store = self._finished, self._store
+        self._check_sums()
+        stopped = self._stopped()
+        suite_hash = None
+        if stopped is None:
+            suite_hash = self._judge()
+            own = [*self._sink_log(), *self._exports(suite_hash)]
+            # The last thing before the commit: nothing that is decided upon may be older than this.
+            last = look_again(self._settings, self._rules.registry_hash)
+            if last.records != finished.sighting.records:
+                stopped = last.fault or RECORDS_MOVING
+        released = finished.released
+        if stopped is not None:
+            own, released = [], ()
+            for record in finished.released:
+                store.files_of_store.delete(record.path)
+        ledger = self._ledger(stopped, suite_hash)
+        adds = [*finished.logs, *released, *own]
+        store.commit(self._settings.run_id, adds, {"kind": "release", "ledger": ledger})
+        return ledger
+
+    def _stopped(self) -> str | None:
+        sighting = self._finished.sighting
+        if sighting.fault is not None:
+            return sighting.fault
+        return None if self._finished.unchanged or not self._finished.lost else RECORDS_CHANGED
+
+    def _check_sums(self) -> None:
+        """Every item that was read has one outcome for every purpose, every row that was made is written."""
+        finished, purposes = self._finished, len(self._rules.request.purposes)
+        items = sum(record.rows for record in self._store.files(QUARANTINE_ITEMS))
+        findings = []
+        if finished.counts.items != items:
+            findings.append(f"{items} items are in quarantine and {finished.counts.items} were decided about")
+        if finished.counts.decisions.total() != items * purposes:
+            findings.append(
+                f"{items * purposes} decisions were due and {finished.counts.decisions.total()} made"
+            )
+        written = Counter[str]()
+        for record in finished.logs:
+            written[record.table] += record.rows
+        for table in (DECISION_CLASSES, DECISION_ITEMS):
+            made = finished.counts.rows[table] + finished.sink_counts.rows[table]
+            if made != written[table]:
+                findings.append(f"{table}: {made} rows were handed over and {written[table]} written")
+        handed = finished.openings.rows
+        if sum(record.rows for record in finished.released) != handed:
+            findings.append(f"{RELEASED}: {handed} rows were handed over and others written")
+        if findings:
+            raise PromiseBroken(
+                "RELEASE_DOES_NOT_RECONCILE", f"{'; '.join(findings)}. Nothing was committed; run again"
+            )
+
+    def _judge(self) -> str:
+        """Let the second suite judge the rows that were written; gives its hash."""
+        finished = self._finished
+        decided = self._decided()
+        written = WrittenRelease()
+        seen: set[tuple[str, str]] = set()
+        for row in self._rows(RELEASED, finished.released, list(_JUDGED)):
+            written.add(_findings(row, decided, self._classes, self._rules, seen))
+        expected = finished.counts.tasks - self.held_unopened
+        return check_written(written, expected)
+
+    @property
+    def held_unopened(self) -> int:
+        """Items that may go and could not be opened; they stay held."""
+        return self._finished.unplaced + self._finished.openings.unopened
+
+    def _decided(self) -> Mapping[str, set[str]]:
+        """Decisions to release of each item, by item id, and their classes."""
+        for row in self._rows(DECISION_CLASSES, self._finished.logs, None):
+            if row["decision"] == RELEASE and row["stage"] != SINK:
+                self._classes[row["decision_id"]] = row
+        decided: dict[str, set[str]] = defaultdict(set)
+        columns = ["item_id", "decision_id", "decision", "stage"]
+        for row in self._rows(DECISION_ITEMS, self._finished.logs, columns):
+            if row["decision"] == RELEASE and row["stage"] != SINK:
+                decided[row["item_id"]].add(row["decision_id"])
+        return decided
+
+    def _rows(
+        self, table: str, files: Sequence[FileRecord], columns: list[str] | None
+    ) -> Iterator[dict[str, Any]]:
+        records = [record for record in files if record.table == table]
+        if records:
+            for batch in self._store.scan(table, columns, records=records):
+                yield from batch.to_pylist()
+
+    def _sink_log(self) -> list[FileRecord]:
+        """The second decision of every class that was released, where nothing had to be asked again."""
+        if not self._finished.unchanged or not self._classes:
+            return []
+        rows = [{**row, "stage": SINK} for row in self._classes.values()]
+        with self._store.writer(self._settings.run_id, DECISION_CLASSES) as writer:
+            writer.append(pa.Table.from_pylist(rows, schema=FIXED_TABLES[DECISION_CLASSES]))
+            return writer.close()
+
+    def _exports(self, suite_hash: str) -> list[FileRecord]:
+        """The lineage of what is released: one row for every purpose and kind."""
+        rows = list(export_rows(self._settings, self._rules, self._finished, self._classes, suite_hash))
+        if not rows:
+            return []
+        with self._store.writer(self._settings.run_id, DECISION_EXPORTS) as writer:
+            writer.append(pa.Table.from_pylist(rows, schema=FIXED_TABLES[DECISION_EXPORTS]))
+            return writer.close()
+
+    def _ledger(self, stopped: str | None, suite_hash: str | None) -> dict[str, Any]:
+        finished, request = self._finished, self._rules.request
+        counts = finished.counts
+        released = 0 if stopped else finished.openings.rows
+        return {
+            "run_id": self._settings.run_id,
+            "version": self._settings.version,
+            "as_of": request.as_of,
+            "purposes": list(request.purposes),
+            "recipient": request.recipient,
+            "policy_hash": self._rules.policies.policy_hash,
+            "registry_hash": self._rules.registry_hash,
+            "release_suite_hash": suite_hash,
+            "records": {
+                "read": finished.read.records,
+                "untrusted": dict(sorted(finished.read.faults.items())),
+                "seen": finished.read.fingerprint,
+                "seen_at_sink": finished.sighting.records,
+                "test_keys": sorted(finished.read.test_keys),
+                "test_keys_allowed": self._rules.allow_test_keys,
+            },
+            "items": counts.items,
+            "ambiguous": counts.ambiguous,
+            "classes": counts.classes,
+            "decisions": [
+                {"purpose": key[0], "kind": key[1], "decision": key[2], "primary": key[3], "items": number}
+                for key, number in sorted(counts.decisions.items())
+            ],
+            "outcomes": dict(sorted(counts.by_outcome().items())),
+            "released": released,
+            "released_before": counts.released_before,
+            "released_by": [
+                {"purpose": purpose, "kind": kind, "items": number}
+                for (purpose, kind), number in sorted(finished.openings.released.items())
+                if not stopped
+            ],
+            "unopened": self._unopened(),
+            "openings": {name: getattr(finished.openings, name) for name in ("blobs", "items", "beside")},
+            "stopped": stopped,
+            "lost_at_sink": finished.lost,
+        }
+
+    def _unopened(self) -> dict[str, int]:
+        """Items and purposes that may go and did not open."""
+        missing = {"BLOB_MISSING": self._finished.unplaced} if self._finished.unplaced else {}
+        broken = {"SEAL_BROKEN": self._finished.openings.unopened} if self._finished.openings.unopened else {}
+        return {**broken, **missing}
+
+
+def _findings(
+    row: Mapping[str, Any],
+    decided: Mapping[str, set[str]],
+    classes: Mapping[str, Mapping[str, Any]],
+    rules: ReleaseRules,
+    seen: set[tuple[str, str]],
+) -> dict[str, str]:
+    """What a written row is like, in the words of the suite; only what is wrong."""
+    found: dict[str, str] = {}
+    item, decision_id = row["item_id"], row["decision_id"]
+    if item is None:
+        found["item_id"] = "missing"
+    elif decision_id not in decided.get(item, ()):
+        found["item_id"] = "unknown"
+    key = (str(item), str(row["purpose"]))
+    if key in seen:
+        found["repetition"] = "again"
+    seen.add(key)
+    if row["decision"] != RELEASE:
+        found["decision"] = "missing" if row["decision"] is None else "other"
+    if row["reasons"] != []:
+        found["reasons"] = "missing" if row["reasons"] is None else "some"
+    named = classes.get(decision_id)
+    if named is None:
+        return {**found, "decision_id": "unresolved"}
+    return {**found, **_differences(row, named, rules)}
+
+
+def _differences(row: Mapping[str, Any], named: Mapping[str, Any], rules: ReleaseRules) -> dict[str, str]:
+    """Where a written row and the decision that it names disagree."""
+    pairs = {
+        "purpose": "purpose",
+        "recipient": "recipient",
+        "kind": "kind",
+        "records": "record_ids",
+        "terms": "terms",
+        "policy": "policy_hash",
+        "suites": "suite_hash",
+        "as_of": "as_of",
+    }
+    found = {word: "other" for word, column in pairs.items() if row[column] != named[column]}
+    if named["decision"] != RELEASE or row["as_of"] != rules.request.as_of_time:
+        found["as_of"] = "other"
+    if row["policy_hash"] != rules.policies.policy_hash:
+        found["policy"] = "other"
+    asks = rules.policies.base_purposes.get(row["purpose"]) not in ("necessary", "authorised_case")
+    if asks and not row["record_ids"]:
+        found["grounds"] = "missing"
+    return found
+
+
+def export_rows(
+    settings: ReleaseSettings,
+    rules: ReleaseRules,
+    finished: Finished,
+    classes: Mapping[str, Mapping[str, Any]],
+    suite_hash: str,
+) -> Iterator[dict[str, Any]]:
+    """The rows of the table of exports."""
+    for (purpose, kind), items in sorted(finished.openings.released.items()):
+        rests_on = [row for row in classes.values() if (row["purpose"], row["kind"]) == (purpose, kind)]
+        lineage = finished.openings.lineage[purpose, kind]
+        yield {
+            "run_id": settings.run_id,
+            "purpose": purpose,
+            "recipient": rules.request.recipient,
+            "kind": kind,
+            "items": items,
+            "files": [
+                {"path": record.path, "rows": record.rows, "sha256": record.sha256}
+                for record in finished.released
+                if f"purpose={purpose}/kind={kind}/" in record.path
+            ],
+            "decisions": len(rests_on),
+            "records": len({each for row in rests_on for each in row["record_ids"]}),
+            "terms": sorted({each for row in rests_on for each in row["terms"]}),
+            "sources": sorted(lineage.sources),
+            "contracts": sorted(lineage.contracts),
+            "first": lineage.first,
+            "last": lineage.last,
+            "policy_hash": rules.policies.policy_hash,
+            "registry_hash": rules.registry_hash,
+            "release_suite_hash": suite_hash,
+            "records_seen": finished.sighting.records,
+            "as_of": rules.request.as_of_time,
+        }

@@ -1,0 +1,312 @@
+"""Decide about all items of one meeting: classes of items, asked once for each purpose.
+
+An item's class (`transforms.presence`) is everything that its decision depends on besides records and
+registry. Items of one class share every decision; what the people's records come to is found once a person,
+and equal findings are judged once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+
+from schemas.consent_sets import POSITIVE_STATUSES
+from schemas.tables import DECISION_CLASSES, DECISION_ITEMS, FIXED_TABLES
+from transforms.consent_intake import NOTHING_ATTESTED, Attested, Link, decode_row
+from transforms.people_outcomes import Codes, MeetingPeople, Present, Question, Refusal, unix_instant
+from transforms.presence import ItemClass, Person, meeting_classes
+from transforms.release_rules import ReleaseRules, decider_of
+from validation.cases import Case
+from validation.decisions import RELEASE, Decision, PersonOutcome
+from validation.reading import read_instant
+
+AMBIGUOUS: Final = "ambiguous"
+"""Kind as which items are decided whose id stands for two different things."""
+
+_PERSONS_LISTED: Final = 100
+_RECORDS_LISTED: Final = 1000
+_ID_DIGITS: Final = 32
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class MeetingInput:
+    """Everything about one meeting that its decisions are made from.
+
+    Attributes:
+        meeting: Join pseudonym, None for items of no meeting.
+        items: Rows of the items table, with a column ``ambiguous``.
+        roster: Rows of the roster.
+        links: Whom the roster's and the senders' identifiers stand for.
+        rows: Consent rows by person key.
+        ownerless: Rows that may be a no of anybody.
+    """
+
+    meeting: str | None
+    items: pa.Table = field(repr=False)
+    roster: pa.Table = field(repr=False)
+    links: Sequence[Link] = field(repr=False)
+    rows: Mapping[str, Sequence[bytes]] = field(repr=False)
+    ownerless: Sequence[bytes] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class DecisionLabels:
+    """What every row of a decision log repeats."""
+
+    run_id: str
+    stage: str
+    records_seen: str
+
+
+@dataclass
+class MeetingDecisions:
+    """What was decided about a meeting.
+
+    Attributes:
+        classes: Rows of the table of classes.
+        items: Rows of the table of items.
+        places: For each row of ``items`` its row in the given items, and its row in ``classes``.
+    """
+
+    classes: pa.Table
+    items: pa.Table
+    places: list[tuple[int, int]] = field(repr=False)
+
+
+def instant_text(nanoseconds: int) -> str:
+    """An instant in nanoseconds since 1970 as RFC 3339."""
+    seconds, rest = divmod(nanoseconds, 1_000_000_000)
+    return f"{_EPOCH + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
+
+
+def decide_meeting(given: MeetingInput, rules: ReleaseRules, labels: DecisionLabels) -> MeetingDecisions:
+    """Decide about every item of a meeting for every purpose of the request.
+
+    Raises:
+        PromiseBroken: The suites' verdicts cannot be relied upon; hold everything.
+    """
+    return _Meeting(given, rules, labels).decide()
+
+
+@dataclass(frozen=True)
+class _Verdict:
+    """A decision on representatives, ready for every class with the same findings."""
+
+    decision: Decision
+    outcomes: Mapping[int, PersonOutcome] = field(repr=False)
+    rows: Mapping[int, frozenset[int]] = field(repr=False)
+
+
+class _Meeting:
+    """One meeting on its way to its decisions."""
+
+    def __init__(self, given: MeetingInput, rules: ReleaseRules, labels: DecisionLabels) -> None:
+        self._given, self._rules, self._labels = given, rules, labels
+        self._decider = decider_of(rules.policies)
+        persons = {link.pseudonym: link.person for link in given.links if link.registered}
+        self._classes = meeting_classes(
+            given.items, given.roster, persons, instants=self._instants(), labels=("ambiguous",)
+        )
+        attested = {link.person: link.attested for link in given.links}
+        self._present = [_present(one, attested) for one in self._classes.people]
+        self._peoples: dict[str | None, MeetingPeople] = {}
+        self._questions: dict[tuple[str | None, str, str, Refusal | None], Question] = {}
+        self._verdicts: dict[object, _Verdict] = {}
+
+    def decide(self) -> MeetingDecisions:
+        rows: list[dict[str, Any]] = []
+        places: list[tuple[int, int]] = []
+        members = self._classes.items_by_class()
+        for one, items in zip(self._classes.classes, members, strict=True):
+            at = self._classes.people_of(one)
+            for purpose in self._rules.request.purposes:
+                row = {**self._class_row(one, at, purpose), "items": len(items)}
+                places += [(item, len(rows)) for item in items.tolist()]
+                rows.append({**row, "decision_id": decision_id(row)})
+        classes = pa.Table.from_pylist(rows, FIXED_TABLES[DECISION_CLASSES])
+        return MeetingDecisions(classes, self._item_rows(classes, places), places)
+
+    def _instants(self) -> list[int]:
+        """Instants (ns since 1970) that the end of a recording is compared with: those of all grants."""
+        rows = (decode_row(row) for rows in self._given.rows.values() for row in rows)
+        times = (
+            read_instant(row.get("event_time")) for row in rows if row.get("status") in POSITIVE_STATUSES
+        )
+        as_of = read_instant(self._rules.request.as_of)
+        return sorted({unix_instant(time) for time in (*times, as_of) if time is not None})
+
+    def _class_row(self, one: ItemClass, at: Codes, purpose: str) -> dict[str, Any]:
+        """The row of a class for one purpose, still without its id."""
+        fields = self._fields(one, purpose)
+        people = self._people(one.tenant)
+        question = self._question(one, purpose, fields)
+        end = 0 if one.recorded_end is None else one.recorded_end
+        codes = people.codes(at, question, end)
+        verdict = self._verdict(one, fields, question, at, codes)
+        decision = verdict.decision
+        record_ids = self._record_ids(people, question, at, codes, end, verdict)
+        return {
+            "run_id": self._labels.run_id,
+            "stage": self._labels.stage,
+            "class_id": one.class_id,
+            "tenant_join": one.tenant,
+            "meeting_join": self._given.meeting,
+            "kind": one.kind,
+            "roots": list(one.roots),
+            "purpose": purpose,
+            "recipient": self._rules.request.recipient,
+            "decision": decision.decision,
+            "primary": decision.primary,
+            "reasons": list(decision.reasons),
+            "advisories": list(decision.advisories),
+            "regions": list(decision.regions),
+            "people": len(at),
+            "roster_complete": one.roster_complete,
+            "roster_doubts": list(one.doubts),
+            "outcomes": self._outcomes(at, codes, verdict),
+            "record_ids": record_ids,
+            "terms": people.terms_of(record_ids),
+            "policy_hash": decision.policy_hash,
+            "suite_hash": decision.suite_hash,
+            "registry_hash": self._rules.registry_hash,
+            "records_seen": self._labels.records_seen,
+            "as_of": self._rules.request.as_of_time,
+        }
+
+    def _fields(self, one: ItemClass, purpose: str) -> dict[str, Any]:
+        """A class as an item of the rules, still without its people."""
+        kind = AMBIGUOUS if True in one.labels else one.kind
+        fields = self._rules.item_fields(one.tenant, self._given.meeting, kind, purpose)
+        fields |= {"roster_complete": one.roster_complete, "roots": list(one.roots)}
+        # With nobody there the claimed regions would be the only ones; a claim must not choose them.
+        fields["regions"] = [*fields.get("regions", ()), *one.regions, *(() if one.presence else (None,))]
+        if one.recorded_end is not None:
+            fields["recorded_end"] = instant_text(one.recorded_end)
+        return fields
+
+    def _people(self, tenant: str | None) -> MeetingPeople:
+        """The meeting's people with their records, judged under the terms of a tenant."""
+        if tenant not in self._peoples:
+            self._peoples[tenant] = MeetingPeople(
+                self._present,
+                self._given.rows,
+                self._given.ownerless,
+                self._rules.registry_of(tenant),
+                self._rules.policies,
+                self._given.meeting,
+            )
+        return self._peoples[tenant]
+
+    def _question(self, one: ItemClass, purpose: str, fields: Mapping[str, Any]) -> Question:
+        kind = str(fields["kind"])
+        refusal = None
+        if one.objection is not None:
+            keys = tuple(self._present[at].key for at in one.objection.people)
+            refusal = Refusal(keys, one.objection.purposes)
+        key = (one.tenant, kind, purpose, refusal)
+        if key not in self._questions:
+            timed = {**fields, "recorded_end": instant_text(0)}  # grants are held to each class's own end
+            use = self._people(one.tenant).use_of(timed, self._rules.request.as_of)
+            self._questions[key] = Question(purpose, kind, refusal, use)
+        return self._questions[key]
+
+    def _verdict(
+        self, one: ItemClass, fields: Mapping[str, Any], question: Question, at: Codes, codes: Codes
+    ) -> _Verdict:
+        """The decision on one representative of every finding among the people, made once."""
+        distinct, first = np.unique(codes, return_index=True)
+        legible = one.recorded_end is not None
+        findings = tuple(distinct.tolist())
+        key = (one.tenant, question, one.roster_complete, tuple(fields["regions"]), legible, findings)
+        if key not in self._verdicts:
+            self._verdicts[key] = self._ask(
+                one, fields, question, dict(zip(findings, at[first], strict=True))
+            )
+        return self._verdicts[key]
+
+    def _ask(
+        self, one: ItemClass, fields: Mapping[str, Any], question: Question, chosen: Mapping[int, int]
+    ) -> _Verdict:
+        people = self._people(one.tenant)
+        subjects = [self._present[at].as_subject() for at in chosen.values()]
+        book, as_of = people.book(question.refusal), self._rules.request.as_of
+        decision = self._decider.decide(Case({**fields, "subjects": subjects}, book, people.registry, as_of))
+        codes, end = list(chosen), one.recorded_end or 0
+        outcomes = {codes[outcome.position]: outcome for outcome in decision.people}
+        rows = {
+            code: people.finding(int(chosen[code]), question, end).rows_of(outcome)
+            for code, outcome in outcomes.items()
+        }
+        return _Verdict(decision, outcomes, rows)
+
+    @staticmethod
+    def _record_ids(
+        people: MeetingPeople, question: Question, at: Codes, codes: Codes, end: int, verdict: _Verdict
+    ) -> list[str]:
+        """Records that a decision rests on: all of a release's, of a hold the first of those who hold it."""
+        released = verdict.decision.decision == RELEASE
+        found: set[str] = set()
+        for place, code in zip(at.tolist(), codes.tolist(), strict=True):
+            outcome = verdict.outcomes.get(code)
+            if outcome is not None and outcome.agrees is released:
+                found.update(people.finding(place, question, end).ids_of(verdict.rows[code]))
+        return sorted(found) if released else sorted(found)[:_RECORDS_LISTED]
+
+    def _outcomes(self, at: Codes, codes: Codes, verdict: _Verdict) -> list[dict[str, Any]]:
+        """What people's records came to, equal outcomes together."""
+        alike: dict[tuple[bool, tuple[str, ...]], list[str]] = defaultdict(list)
+        for place, code in zip(at.tolist(), codes.tolist(), strict=True):
+            outcome = verdict.outcomes.get(code)
+            if outcome is not None:
+                alike[outcome.agrees, outcome.reasons].append(self._present[place].key)
+        return [
+            {
+                "agrees": agrees,
+                "reasons": list(reasons),
+                "people": len(people),
+                "persons": sorted(people)[:_PERSONS_LISTED],
+            }
+            for (agrees, reasons), people in sorted(alike.items())
+        ]
+
+    def _item_rows(self, classes: pa.Table, places: Sequence[tuple[int, int]]) -> pa.Table:
+        schema = FIXED_TABLES[DECISION_ITEMS]
+        items, rows = (pa.array(column, pa.int64()) for column in _columns(places))
+        made = {name: classes.column(name).take(rows) for name in schema.names if name != "item_id"}
+        made["item_id"] = self._given.items.column("item_id").take(items)
+        return pa.Table.from_arrays([made[name] for name in schema.names], schema=schema)
+
+
+def _present(person: Person, attested: Mapping[str | None, Attested]) -> Present:
+    """A person of the roster with what the registry attests; only one of the keys can be registered."""
+    known = [attested[key] for key in person.keys if attested.get(key, NOTHING_ATTESTED) != NOTHING_ATTESTED]
+    found = known[0] if len(known) == 1 else NOTHING_ATTESTED
+    return Present(person.key, person.identified, person.keys, found)
+
+
+def _columns(places: Sequence[tuple[int, int]]) -> tuple[list[int], list[int]]:
+    return [item for item, _ in places], [row for _, row in places]
+
+
+_NOT_IN_ID: Final = ("run_id", "stage", "items", "records_seen")
+"""What tells runs apart, and not decisions."""
+
+
+def decision_id(row: Mapping[str, Any]) -> str:
+    """The id of a decision: everything that went into it and came out, without the run that made it."""
+    content = {name: value for name, value in row.items() if name not in _NOT_IN_ID}
+    return _digest({**content, "as_of": row["as_of"].isoformat()})
+
+
+def _digest(content: object) -> str:
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:_ID_DIGITS]

@@ -1,0 +1,325 @@
+"""Open what was decided to go, and write it: the only place where content leaves the quarantine.
+
+Nothing is opened without a decision: the work of this step is a list of (item, purpose, recipient) with a
+decision each. The blobs are fetched from the store, opened, and of what they hold only the decided items are
+written; the rest is forgotten unread. What does not open is named and stays held.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.classification import CONTENT_KINDS
+from schemas.errors import PromiseBroken
+from schemas.tables import FIXED_TABLES, QUARANTINE_BLOBS, QUARANTINE_KEYS, RELEASED, TIME
+from transforms.chunked_encryption import SealBroken
+from transforms.decide_meetings import MeetingDecisions
+from transforms.keys import ReleaseKeys
+from transforms.manifests import FileRecord
+from transforms.opening import VaultOpener
+from transforms.parquet_files import TableWriter
+from transforms.partitioning import Partitioning
+from transforms.sealed_format import COVERS_BUNDLE, HOLDS_ITEMS, BlobRow, KeyRow
+from transforms.sealing import unframe_parts
+from transforms.store import Store
+from validation.decisions import RELEASE
+
+WRITE_ROWS: Final = 2048
+"""Opened items that wait for each other before they are written."""
+
+TASK_SCHEMA: Final = pa.schema(
+    [
+        *(
+            FIXED_TABLES[RELEASED].field(name)
+            for name in FIXED_TABLES[RELEASED].names
+            if name not in ("parts", "item_id")
+        ),
+        pa.field("item_id", pa.string()),
+        pa.field("key_id", pa.binary(16)),
+        pa.field("blob_part", pa.int32()),
+        pa.field("source", pa.string()),
+        pa.field("contract", pa.string()),
+        pa.field("event_time", TIME),
+        pa.field("members", pa.list_(pa.string())),
+    ]
+)
+"""What is to be released: an item with its decision, where its ciphertext lies, and whom it is about."""
+
+PLACE_SCHEMA: Final = pa.schema([("key_id", pa.binary(16)), ("blob_part", pa.int32()), ("path", pa.string())])
+"""Where a blob lies."""
+
+_MEMBERS: Final = ("tenant_join", "meeting_join", "sender_join")
+
+
+@dataclass
+class Lineage:
+    """Where released items came from: platforms, contracts, and the first and last event."""
+
+    sources: set[str] = field(default_factory=set)
+    contracts: set[str] = field(default_factory=set)
+    first: datetime | None = None
+    last: datetime | None = None
+
+    def add(self, source: str, contract: str, time: datetime | None) -> None:
+        """Add an item."""
+        self.merge(Lineage({source}, {contract}, time, time))
+
+    def merge(self, other: Lineage) -> None:
+        """Add other items."""
+        self.sources |= other.sources
+        self.contracts |= other.contracts
+        firsts = [time for time in (self.first, other.first) if time is not None]
+        lasts = [time for time in (self.last, other.last) if time is not None]
+        self.first, self.last = min(firsts, default=None), max(lasts, default=None)
+
+
+@dataclass
+class Openings:
+    """What was opened.
+
+    Attributes:
+        blobs: Blobs that were opened.
+        items: Items in them that had a decision to release.
+        beside: Items that lay in the same blobs and were forgotten unread.
+        broken: Items in blobs that do not open, by code.
+        unopened: Rows that were to be written and could not be.
+        rows: Rows handed to the writers.
+        released: Rows by purpose and kind.
+        lineage: Where they came from, likewise.
+    """
+
+    blobs: int = 0
+    items: int = 0
+    beside: int = 0
+    broken: Counter[str] = field(default_factory=Counter)
+    unopened: int = 0
+    rows: int = 0
+    released: Counter[tuple[str, str]] = field(default_factory=Counter)
+    lineage: dict[tuple[str, str], Lineage] = field(default_factory=lambda: defaultdict(Lineage))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _openings, ({**vars(self), "lineage": dict(self.lineage)},)
+
+    def merge(self, other: Openings) -> None:
+        """Add another part's counts."""
+        self.unopened += other.unopened
+        for key, lineage in other.lineage.items():
+            self.lineage[key].merge(lineage)
+        self.blobs += other.blobs
+        self.items += other.items
+        self.beside += other.beside
+        self.broken.update(other.broken)
+        self.rows += other.rows
+        self.released.update(other.released)
+
+
+def _openings(state: dict[str, Any]) -> Openings:
+    state["lineage"] = defaultdict(Lineage, state["lineage"])
+    return Openings(**state)
+
+
+def total_openings(parts: Iterable[Openings]) -> Openings:
+    """The counts of all parts."""
+    total = Openings()
+    for part in parts:
+        total.merge(part)
+    return total
+
+
+def released_partitioning(purposes: Sequence[str]) -> Partitioning:
+    """Folders of what was released: by purpose and kind."""
+    return Partitioning(closed={"purpose": sorted(purposes), "kind": CONTENT_KINDS})
+
+
+class ContentReleaser:
+    """Opens and writes items that have a decision each.
+
+    Args:
+        store: The store, as it was when the run began.
+        keys: The reading side's keys.
+        run_id: The run.
+        purposes: Purposes of the run.
+    """
+
+    def __init__(self, store: Store, keys: ReleaseKeys, run_id: str, purposes: Sequence[str]) -> None:
+        self._store, self._keys = store, keys
+        self._schema = FIXED_TABLES[RELEASED]
+        self._writer = TableWriter(
+            store.files_of_store, run_id, RELEASED, self._schema, released_partitioning(purposes)
+        )
+        self.openings = Openings()
+        self.unopened: list[str] = []
+
+    def release(self, blob_file: FileRecord, tasks: pa.Table) -> None:
+        """Release the items whose ciphertext lies in one file.
+
+        Args:
+            blob_file: The file of blobs.
+            tasks: What to release, as `TASK_SCHEMA` has it.
+
+        Raises:
+            PromiseBroken: A task has no decision to release (``RELEASE_WITHOUT_DECISION``).
+            InfrastructureFault: The store cannot be read or written.
+        """
+        check_tasks(tasks)
+        wanted = _by_item(tasks)
+        opener = VaultOpener(self._keys, self._key_rows(tasks))
+        rows: list[dict[str, Any]] = []
+        before = self.openings.rows
+        for blob in self._blobs(blob_file, tasks):
+            rows += self._open(opener, blob, wanted)
+            if len(rows) >= WRITE_ROWS:
+                self._write(rows)
+                rows = []
+        self._write(rows)
+        self.openings.unopened += tasks.num_rows - (self.openings.rows - before)
+        opener.close()
+
+    def close(self) -> list[FileRecord]:
+        """Finish the files."""
+        return self._writer.close()
+
+    def abandon(self) -> None:
+        """Delete what was written."""
+        self._writer.abandon()
+
+    def _key_rows(self, tasks: pa.Table) -> list[KeyRow]:
+        data = self._keys_with("key_id", pc.unique(tasks.column("key_id")))
+        wrapping = pa.array({row.wrapping_key_id for row in data}, pa.binary(16))
+        bundles = [row for row in self._keys_with("key_id", wrapping) if row.covers == COVERS_BUNDLE]
+        return [*data, *bundles]
+
+    def _keys_with(self, column: str, ids: pa.Array) -> list[KeyRow]:
+        where = pc.field(column).isin(ids)
+        rows = self._store.read_table(QUARANTINE_KEYS, where=where).to_pylist()
+        return [KeyRow(**row) for row in rows if row["holds"] == HOLDS_ITEMS]
+
+    def _blobs(self, blob_file: FileRecord, tasks: pa.Table) -> Iterator[BlobRow]:
+        parts = set(
+            zip(tasks.column("key_id").to_pylist(), tasks.column("blob_part").to_pylist(), strict=True)
+        )
+        where = pc.field("key_id").isin(pc.unique(tasks.column("key_id")))
+        for batch in self._store.scan(QUARANTINE_BLOBS, where=where, records=[blob_file]):
+            for row in batch.to_pylist():
+                if (row["key_id"], row["part"]) in parts:
+                    yield BlobRow(**row)
+
+    def _open(
+        self, opener: VaultOpener, blob: BlobRow, wanted: dict[str, list[dict[str, Any]]]
+    ) -> Iterator[dict[str, Any]]:
+        try:
+            opened = opener.open_blob(blob)
+            self.openings.blobs += 1
+            for item in opened:
+                tasks = wanted.pop(item.item_id.hex(), [])
+                self.openings.beside += not tasks
+                if not tasks:
+                    continue
+                parts = [{"path": path, "value": value} for path, value in unframe_parts(item.framed)]
+                self.openings.items += 1
+                yield from ({**task, "parts": parts} for task in tasks if task["kind"] == blob.kind)
+        except SealBroken as error:
+            self.openings.broken[error.code] += len(blob.item_ids) // 16
+
+    def _write(self, rows: list[dict[str, Any]]) -> None:
+        if not rows:
+            return
+        members = {each for row in rows for each in row["members"] or ()}
+        named = [{name: row[name] for name in self._schema.names} for row in rows]
+        self._writer.append(pa.Table.from_pylist(named, schema=self._schema), members)
+        self.openings.rows += len(rows)
+        for row in rows:
+            key = (row["purpose"], row["kind"])
+            self.openings.released[key] += 1
+            self.openings.lineage[key].add(row["source"], row["contract"], row["event_time"])
+
+
+def _by_item(tasks: pa.Table) -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in tasks.to_pylist():
+        found.setdefault(row["item_id"], []).append(row)
+    return found
+
+
+def check_tasks(tasks: pa.Table) -> None:
+    """Refuse work that no decision stands behind.
+
+    Raises:
+        PromiseBroken: ``RELEASE_WITHOUT_DECISION``.
+    """
+    decided = pc.equal(tasks.column("decision"), RELEASE)
+    reasons = pc.list_value_length(tasks.column("reasons"))
+    sound = (
+        pc.all(decided, skip_nulls=False, min_count=0).as_py()
+        and tasks.column("decision_id").null_count == 0
+        and pc.all(pc.equal(reasons, 0), skip_nulls=False, min_count=0).as_py()
+    )
+    if not sound:
+        message = "something was to be opened without a decision to release it; nothing was committed"
+        raise PromiseBroken("RELEASE_WITHOUT_DECISION", message)
+
+
+def blob_places(store: Store) -> Iterator[pa.Table]:
+    """Where every blob lies: columns key_id, blob_part and path."""
+    for record in store.files(QUARANTINE_BLOBS):
+        for batch in store.scan(QUARANTINE_BLOBS, columns=["key_id", "part"], records=[record]):
+            places = pa.Table.from_batches([batch]).rename_columns(["key_id", "blob_part"])
+            yield places.append_column("path", pa.repeat(pa.scalar(record.path), len(places))).cast(
+                PLACE_SCHEMA
+            )
+
+
+def placed(tasks: pa.Table, places: pa.Table) -> pa.Table:
+    """Tasks with the file that each one's ciphertext lies in; null where it is nowhere."""
+    found = {(row["key_id"], row["blob_part"]): row["path"] for row in places.to_pylist()}
+    wanted = zip(tasks.column("key_id").to_pylist(), tasks.column("blob_part").to_pylist(), strict=True)
+    return tasks.append_column("path", pa.array([found.get(each) for each in wanted], pa.string()))
+
+
+def release_tasks(items: pa.Table, decisions: MeetingDecisions) -> pa.Table:
+    """What is to be released of a meeting's items: those that may go and have not gone before.
+
+    Args:
+        items: The items that were decided about, with ``ambiguous`` and ``released_for``.
+        decisions: What was decided.
+    """
+    go = decisions.classes.column("decision").to_pylist()
+    purposes = decisions.classes.column("purpose").to_pylist()
+    before = items.column("released_for").to_pylist()
+    held = items.column("ambiguous").to_pylist()
+    chosen = [
+        (item, row)
+        for item, row in decisions.places
+        if go[row] == RELEASE and not held[item] and purposes[row] not in (before[item] or ())
+    ]
+    from_items = pa.array([item for item, _ in chosen], pa.int64())
+    from_classes = pa.array([row for _, row in chosen], pa.int64())
+    made: dict[str, Any] = {}
+    for name in TASK_SCHEMA.names:
+        if name in ("item_id", "event_id", "key_id", "blob_part", "source", "contract", "event_time"):
+            made[name] = items.column(name).take(from_items)
+        elif name != "members":
+            made[name] = decisions.classes.column(name).take(from_classes)
+    named = [items.column(name).take(from_items).to_pylist() for name in _MEMBERS]
+    about = [[each for each in row if each is not None] for row in zip(*named, strict=True)]
+    made["members"] = pa.array(about, pa.list_(pa.string()))
+    return pa.table([made[name] for name in TASK_SCHEMA.names], names=TASK_SCHEMA.names).cast(TASK_SCHEMA)
+
+
+__all__ = [
+    "PLACE_SCHEMA",
+    "TASK_SCHEMA",
+    "ContentReleaser",
+    "Openings",
+    "blob_places",
+    "check_tasks",
+    "placed",
+    "release_tasks",
+]

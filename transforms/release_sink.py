@@ -1,0 +1,145 @@
+"""The end of a release as Beam sees it: look again, find what may not go any more, commit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+
+from transforms.commit_release import Finished, Sighting, commit_release, look_again
+from transforms.consent_intake import IntakeCounts, total_intake
+from transforms.faults import value_free
+from transforms.manifests import FileRecord
+from transforms.meeting_joins import shards_by
+from transforms.release_content import Openings, total_openings
+from transforms.release_counts import ReleaseCounts, total_counts
+from transforms.release_rules import ReleaseRules
+from transforms.release_settings import ReleaseSettings
+
+
+@dataclass
+class LookAgain(beam.PTransform[Any, Any]):
+    """Look at records and registry again when everything else is done."""
+
+    settings: ReleaseSettings
+    registry_hash: str
+    done: Sequence[Any] = field(repr=False)
+
+    def expand(self, start: Any) -> Any:
+        """Anything -> Sighting."""
+        done = [beam.pvalue.AsList(each) for each in self.done]
+        return start | "Look" >> beam.Map(_look, self.settings, self.registry_hash, *done)
+
+
+def _look(_: object, settings: ReleaseSettings, registry_hash: str, *done: object) -> Sighting:
+    with value_free("look again"):
+        return look_again(settings, registry_hash)
+
+
+def when_changed(sighting: Any, read: Any) -> Any:
+    """Let elements through only if the records are no longer those that were read first."""
+    return beam.FlatMap(_if_changed, beam.pvalue.AsSingleton(sighting), beam.pvalue.AsList(read))
+
+
+def _if_changed(element: Any, sighting: Sighting, read: Sequence[IntakeCounts]) -> Iterator[Any]:
+    # What cannot be read is not decided again: there is nothing to decide from, and nothing will go.
+    if sighting.fault is None and sighting.records != total_intake(read).fingerprint:
+        yield element
+
+
+@dataclass
+class LostTasks(beam.PTransform[Any, Any]):
+    """What was decided to go and, decided again, may not."""
+
+    def expand(self, tasks: tuple[Any, Any]) -> Any:
+        """(table[tasks], table[tasks]) -> number of items and purposes."""
+        first, second = tasks
+        return (
+            {
+                "first": first | "FirstShards" >> beam.FlatMap(_by_item),
+                "second": second | "SecondShards" >> beam.FlatMap(_by_item),
+            }
+            | "ByItem" >> beam.CoGroupByKey()
+            | "Compare" >> beam.Map(_lost)
+        )
+
+
+def _by_item(tasks: pa.Table) -> Iterator[tuple[str, pa.Table]]:
+    with value_free("compare decisions"):
+        yield from shards_by(tasks.select(["item_id", "purpose"]), "item_id")
+
+
+def _lost(keyed: tuple[str, Mapping[str, Iterable[pa.Table]]]) -> int:
+    with value_free("compare decisions"):
+        return len(_pairs(keyed[1]["first"]) - _pairs(keyed[1]["second"]))
+
+
+def _pairs(tables: Iterable[pa.Table]) -> set[tuple[str, str]]:
+    return {(row["item_id"], row["purpose"]) for table in tables for row in table.to_pylist()}
+
+
+@dataclass
+class CommitRelease(beam.PTransform[Any, Any]):
+    """Commit: the last step, on one worker, with everything that the others finished."""
+
+    settings: ReleaseSettings
+    rules: ReleaseRules = field(repr=False)
+    logs: tuple[Any, Any] = field(repr=False)
+    released: Any = field(repr=False)
+    counts: Any = field(repr=False)
+    openings: Any = field(repr=False)
+    unplaced: Any = field(repr=False)
+    read: Any = field(repr=False)
+    sighting: Any = field(repr=False)
+    sink_counts: Any = field(repr=False)
+    lost: Any = field(repr=False)
+
+    def expand(self, pipeline: Any) -> Any:
+        """Nothing -> ledger."""
+        names = ("released", "counts", "openings", "unplaced", "read", "sighting", "sink_counts", "lost")
+        lists = {name: beam.pvalue.AsList(getattr(self, name)) for name in names}
+        first, second = self.logs
+        return (
+            pipeline
+            | "Once" >> beam.Create([self.settings], reshuffle=False)
+            | "Commit"
+            >> beam.Map(
+                _commit,
+                self.rules,
+                first=beam.pvalue.AsList(first),
+                second=beam.pvalue.AsList(second),
+                **lists,
+            )
+        )
+
+
+def _commit(
+    settings: ReleaseSettings,
+    rules: ReleaseRules,
+    first: Sequence[FileRecord],
+    second: Sequence[FileRecord],
+    released: Sequence[FileRecord],
+    counts: Sequence[ReleaseCounts],
+    openings: Sequence[Openings],
+    unplaced: Sequence[int],
+    read: Sequence[IntakeCounts],
+    sighting: Sequence[Sighting],
+    sink_counts: Sequence[ReleaseCounts],
+    lost: Sequence[int],
+) -> dict[str, Any]:
+    with value_free("commit"):
+        finished = Finished(
+            logs=tuple(sorted((*first, *second), key=lambda record: record.path)),
+            released=tuple(sorted(released, key=lambda record: record.path)),
+            counts=total_counts(counts),
+            openings=total_openings(openings),
+            unplaced=sum(unplaced),
+            read=total_intake(read),
+            sighting=sighting[0],
+            sink_counts=total_counts(sink_counts),
+            lost=sum(lost),
+        )
+        return commit_release(settings, rules, finished)

@@ -1,0 +1,501 @@
+"""The steps of a release as Beam sees them: read, resolve people, decide, open and write.
+
+Elements between steps are Arrow tables, ids under pseudonyms and rows of records; content is in none of them.
+Joins are keyed by item, by meeting, by identifier, by person and by meeting again, so that no worker holds a
+ledger; what every worker gets are the rules and the few records of which nobody can tell whose they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import apache_beam as beam
+import pyarrow as pa
+import pyarrow.compute as pc
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.utils.windowed_value import WindowedValue
+
+import transforms.arrow_coder  # noqa: F401 - registers the coder of tables
+from schemas.registry import load_registry
+from schemas.tables import DECISION_CLASSES, DECISION_ITEMS, FIXED_TABLES, QUARANTINE_ITEMS, RELEASED, ROSTER
+from transforms.consent_intake import (
+    IntakeCounts,
+    Link,
+    RecordIntake,
+    RecordRange,
+    alias_links,
+    plan_records,
+    read_range,
+    resolve,
+    rows_of_people,
+    total_intake,
+)
+from transforms.decide_meetings import DecisionLabels, MeetingInput, decide_meeting
+from transforms.faults import value_free
+from transforms.keys import ReleaseKeys
+from transforms.meeting_joins import (
+    NO_MEETING,
+    by_meeting,
+    concat,
+    mark_items,
+    roster_identifiers,
+    rows_for_meeting,
+    senders,
+    shards_by,
+)
+from transforms.parquet_files import TableWriter
+from transforms.pseudonyms import join_pseudonyms
+from transforms.release_content import (
+    PLACE_SCHEMA,
+    TASK_SCHEMA,
+    ContentReleaser,
+    blob_places,
+    placed,
+    release_tasks,
+)
+from transforms.release_counts import ReleaseCounts
+from transforms.release_rules import ReleaseRules
+from transforms.release_settings import ReleaseSettings
+from transforms.store import Store
+
+FILES, COUNTS, TASKS, READ, OWNERLESS, ROWS, WANTED, AGAIN, UNPLACED = (
+    "files",
+    "counts",
+    "tasks",
+    "read",
+    "ownerless",
+    "rows",
+    "wanted",
+    "again",
+    "unplaced",
+)
+_END = GlobalWindow().max_timestamp()
+_RELEASED_IDS: Final = pa.schema([("item_id", pa.string()), ("purpose", pa.string())])
+_MARKED: Final = pa.schema(
+    [
+        *FIXED_TABLES[QUARANTINE_ITEMS],
+        pa.field("ambiguous", pa.bool_()),
+        pa.field("released_for", pa.list_(pa.string())),
+    ]
+)
+_TASK_LIST_CELLS: Final = 1_000_000
+"""Cells of lists in one table of tasks: releases that rest on very many records travel in smaller tables."""
+
+
+@dataclass
+class ReadItems(beam.PTransform[Any, Any]):
+    """Items of the quarantine by meeting, marked where an id is ambiguous or released before."""
+
+    settings: ReleaseSettings
+    recipient: str
+
+    def expand(self, pipeline: Any) -> Any:
+        """Nothing -> (meeting, table[items]); `counts`: ReleaseCounts."""
+        items = _scan(pipeline, "Items", self.settings, QUARANTINE_ITEMS)
+        released = _scan(pipeline, "Released", self.settings, RELEASED, ["item_id", "purpose", "recipient"])
+        shards = {
+            "items": items | "ItemShards" >> beam.FlatMap(_shards, "item_id"),
+            "released": released | "ReleasedShards" >> beam.FlatMap(_released_shards, self.recipient),
+        }
+        return (
+            shards
+            | "ByItem" >> beam.CoGroupByKey()
+            | "Mark" >> beam.FlatMap(_mark).with_output_types(tuple[str, pa.Table])
+        )
+
+
+def _scan(
+    pipeline: Any, label: str, settings: ReleaseSettings, table: str, columns: list[str] | None = None
+) -> Any:
+    """Rows of a table of the store, file by file."""
+    return (
+        pipeline
+        | f"{label}Store" >> beam.Create([settings.store], reshuffle=False)
+        | f"{label}Files" >> beam.FlatMap(_paths, table)
+        | f"{label}Spread" >> beam.Reshuffle()
+        | f"{label}Read" >> beam.FlatMap(_read, settings.store, table, columns).with_output_types(pa.Table)
+    )
+
+
+def _paths(store: str, table: str) -> list[str]:
+    with value_free("list files"):
+        return [record.path for record in Store.open(store).files(table)]
+
+
+def _read(path: str, store: str, table: str, columns: list[str] | None) -> Iterator[pa.Table]:
+    with value_free("read store"):
+        opened = Store.open(store)
+        record = opened.snapshot.live[path]
+        for batch in opened.scan(table, columns, records=[record]):
+            yield pa.Table.from_batches([batch])
+
+
+def _shards(table: pa.Table, column: str) -> Iterator[tuple[str, pa.Table]]:
+    with value_free("spread"):
+        yield from shards_by(table, column)
+
+
+def _released_shards(table: pa.Table, recipient: str) -> Iterator[tuple[str, pa.Table]]:
+    with value_free("spread"):
+        mine = table.filter(pc.equal(table.column("recipient"), recipient))
+        yield from shards_by(mine.select(["item_id", "purpose"]), "item_id")
+
+
+def _mark(shard: tuple[str, Mapping[str, Iterable[pa.Table]]]) -> Iterator[tuple[str, pa.Table]]:
+    with value_free("mark items"):
+        items = concat(shard[1]["items"], FIXED_TABLES[QUARANTINE_ITEMS])
+        released = concat(shard[1]["released"], _RELEASED_IDS)
+        if items.num_rows:
+            yield from by_meeting(mark_items(items, released))
+
+
+@dataclass
+class ReadRoster(beam.PTransform[Any, Any]):
+    """The rosters of all meetings."""
+
+    settings: ReleaseSettings
+
+    def expand(self, pipeline: Any) -> Any:
+        """Nothing -> (meeting, table[roster])."""
+        roster = _scan(pipeline, "Roster", self.settings, ROSTER)
+        return roster | "ByMeeting" >> beam.FlatMap(_by_meeting).with_output_types(tuple[str, pa.Table])
+
+
+def _by_meeting(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
+    with value_free("spread"):
+        yield from by_meeting(table.filter(pc.is_valid(table.column("meeting_join"))))
+
+
+@dataclass
+class ReadRecords(beam.PTransform[Any, Any]):
+    """Consent records, verified and keyed by pseudonym."""
+
+    settings: ReleaseSettings
+    rules: ReleaseRules = field(repr=False)
+    keys: ReleaseKeys = field(repr=False)
+
+    def expand(self, starts: Any) -> Any:
+        """Anything -> (pseudonym, row); `ownerless`: row; `read`: IntakeCounts. Reads once an element."""
+        return (
+            starts
+            | "Plan" >> beam.FlatMap(_plan, self.settings).with_output_types(RecordRange)
+            | "Spread" >> beam.Reshuffle()
+            | "Verify" >> beam.ParDo(_Verify(self.rules, self.keys)).with_outputs(OWNERLESS, READ, main=ROWS)
+        )
+
+
+def _plan(_: object, settings: ReleaseSettings) -> list[RecordRange]:
+    with value_free("list records"):
+        return plan_records(settings.consents)
+
+
+class _Verify(beam.DoFn):
+    def __init__(self, rules: ReleaseRules, keys: ReleaseKeys) -> None:
+        self._rules, self._keys = rules, keys
+
+    def setup(self) -> None:
+        self._pseudonyms = join_pseudonyms(self._keys)
+
+    def process(self, part: RecordRange) -> Iterator[Any]:
+        with value_free("verify records"):
+            intake = RecordIntake(
+                self._rules.signing_keys, self._pseudonyms, allow_test_keys=self._rules.allow_test_keys
+            )
+            for pseudonym, row in intake.take(read_range(part)):
+                if pseudonym is None:
+                    yield beam.pvalue.TaggedOutput(OWNERLESS, row)
+                else:
+                    yield pseudonym, row
+            yield beam.pvalue.TaggedOutput(READ, intake.counts)
+
+
+@dataclass
+class ReadAliases(beam.PTransform[Any, Any]):
+    """The registry's links between identifiers and people."""
+
+    settings: ReleaseSettings
+    keys: ReleaseKeys = field(repr=False)
+
+    def expand(self, starts: Any) -> Any:
+        """Anything -> (pseudonym, Link)."""
+        return starts | "Links" >> beam.FlatMap(_links, self.settings, self.keys)
+
+
+def _links(_: object, settings: ReleaseSettings, keys: ReleaseKeys) -> Iterator[tuple[str, Link]]:
+    with value_free("read aliases"):
+        registry = load_registry(Path(settings.registry))
+        for link in alias_links(registry, join_pseudonyms(keys)):
+            yield link.pseudonym, link
+
+
+@dataclass
+class FindPeople(beam.PTransform[Any, Any]):
+    """Who the people of each meeting are, and what records each of them has."""
+
+    def expand(self, inputs: Mapping[str, Any]) -> Any:
+        """items, roster, aliases, rows -> `links`: (meeting, Link), `rows`: (meeting, (person, rows))."""
+        named = (
+            inputs["roster"] | "Participants" >> beam.FlatMap(_participants),
+            inputs["items"] | "Senders" >> beam.FlatMap(_item_senders),
+        )
+        wanted = named | "Named" >> beam.Flatten() | "Once" >> beam.Distinct()
+        resolved = (
+            {"aliases": inputs["aliases"], "wanted": wanted, "rows": inputs["rows"]}
+            | "ByIdentifier" >> beam.CoGroupByKey()
+            | "Resolve" >> beam.FlatMap(_resolve).with_outputs(ROWS, WANTED, main="links")
+        )
+        rows = (
+            {"wanted": resolved[WANTED], "rows": resolved[ROWS]}
+            | "ByPerson" >> beam.CoGroupByKey()
+            | "ToMeetings" >> beam.FlatMap(_to_meetings)
+        )
+        return {"links": resolved["links"], "rows": rows}
+
+
+def _participants(keyed: tuple[str, pa.Table]) -> Iterator[tuple[str, str]]:
+    with value_free("list participants"):
+        yield from ((pseudonym, keyed[0]) for pseudonym in sorted(roster_identifiers(keyed[1])))
+
+
+def _item_senders(keyed: tuple[str, pa.Table]) -> Iterator[tuple[str, str]]:
+    with value_free("list senders"):
+        yield from ((pseudonym, keyed[0]) for pseudonym in sorted(senders(keyed[1])))
+
+
+def _resolve(keyed: tuple[str, Mapping[str, Iterable[Any]]]) -> Iterator[Any]:
+    with value_free("resolve people"):
+        pseudonym, found = keyed
+        aliases = sorted(found["aliases"])
+        link = resolve(pseudonym, aliases)
+        for meeting in found["wanted"]:
+            yield meeting, link
+            if link.person is not None:
+                yield beam.pvalue.TaggedOutput(WANTED, (link.person, meeting))
+        for person, row in rows_of_people(pseudonym, aliases, found["rows"]):
+            yield beam.pvalue.TaggedOutput(ROWS, (person, row))
+
+
+def _to_meetings(
+    keyed: tuple[str, Mapping[str, Iterable[Any]]],
+) -> Iterator[tuple[str, tuple[str, tuple[bytes, ...]]]]:
+    with value_free("spread records"):
+        person, found = keyed
+        meetings = sorted(set(found["wanted"]))
+        rows = list(found["rows"]) if meetings else []
+        for meeting in meetings:
+            if rows:
+                yield meeting, (person, rows_for_meeting(rows, meeting))
+
+
+@dataclass
+class DecideMeetings(beam.PTransform[Any, Any]):
+    """Decide about all items, meeting by meeting."""
+
+    settings: ReleaseSettings
+    rules: ReleaseRules = field(repr=False)
+    stage: str
+    ownerless: Any = field(repr=False)
+    read: Any = field(repr=False)
+
+    def expand(self, inputs: Mapping[str, Any]) -> Any:
+        """items, roster, links, rows -> `files`: FileRecord, `tasks`: table, `again`, `counts`."""
+        step = _DecideMeeting(self.settings, self.rules, self.stage)
+        return (
+            dict(inputs)
+            | "ByMeeting" >> beam.CoGroupByKey()
+            | "Decide"
+            >> beam.ParDo(
+                step, beam.pvalue.AsList(self.ownerless), beam.pvalue.AsList(self.read)
+            ).with_outputs(TASKS, AGAIN, COUNTS, main=FILES)
+        )
+
+
+class _DecideMeeting(beam.DoFn):
+    """Decides a bundle's meetings and writes the log of it."""
+
+    def __init__(self, settings: ReleaseSettings, rules: ReleaseRules, stage: str) -> None:
+        self._settings, self._rules, self._stage = settings, rules, stage
+        self._writers: dict[str, TableWriter] = {}
+        self._counts = ReleaseCounts()
+
+    def start_bundle(self) -> None:
+        self._counts, self._writers = ReleaseCounts(), {}
+
+    def process(
+        self,
+        keyed: tuple[str, Mapping[str, Iterable[Any]]],
+        ownerless: Sequence[bytes],
+        read: Sequence[IntakeCounts],
+    ) -> Iterator[Any]:
+        try:
+            with value_free("decide"):
+                yield from self._decide(*keyed, ownerless, total_intake(read))
+        except BaseException:
+            self._abandon()
+            raise
+
+    def _decide(
+        self,
+        meeting: str,
+        found: Mapping[str, Iterable[Any]],
+        ownerless: Sequence[bytes],
+        read: IntakeCounts,
+    ) -> Iterator[Any]:
+        items = concat(found["items"], _MARKED).sort_by([("item_id", "ascending"), ("key_id", "ascending")])
+        if not items.num_rows:
+            return
+        given = MeetingInput(
+            None if meeting.startswith(NO_MEETING) else meeting,
+            items,
+            concat(found["roster"], FIXED_TABLES[ROSTER]),
+            list(found["links"]),
+            dict(found["rows"]),
+            ownerless,
+        )
+        labels = DecisionLabels(self._settings.run_id, self._stage, read.fingerprint)
+        decisions = decide_meeting(given, self._rules, labels)
+        tasks = release_tasks(items, decisions)
+        self._write(DECISION_CLASSES, decisions.classes)
+        self._write(DECISION_ITEMS, decisions.items)
+        self._count(items, decisions.items, decisions.classes, tasks)
+        for piece in _in_pieces(tasks):
+            yield beam.pvalue.TaggedOutput(TASKS, piece)
+        if tasks.num_rows:
+            chosen = pc.is_in(items.column("item_id"), value_set=pc.unique(tasks.column("item_id")))
+            yield beam.pvalue.TaggedOutput(AGAIN, (meeting, items.filter(chosen)))
+
+    def _count(self, items: pa.Table, rows: pa.Table, classes: pa.Table, tasks: pa.Table) -> None:
+        counts = self._counts
+        counts.items += items.num_rows
+        counts.ambiguous += pc.sum(items.column("ambiguous")).as_py() or 0
+        counts.classes += classes.num_rows
+        counts.tasks += tasks.num_rows
+        released = 0
+        for row in classes.select(["purpose", "kind", "decision", "primary", "items"]).to_pylist():
+            counts.decisions[row["purpose"], row["kind"], row["decision"], row["primary"]] += row["items"]
+            released += row["items"] if row["decision"] == "RELEASE" else 0
+        counts.released_before += released - tasks.num_rows
+
+    def _write(self, table: str, rows: pa.Table) -> None:
+        if table not in self._writers:
+            self._writers[table] = Store.open(self._settings.store).writer(self._settings.run_id, table)
+        self._writers[table].append(rows)
+        self._counts.rows[table] += rows.num_rows
+
+    def finish_bundle(self) -> Iterator[Any]:
+        try:
+            with value_free("finish files"):
+                records = [record for writer in self._writers.values() for record in writer.close()]
+        except BaseException:
+            self._abandon()
+            raise
+        for record in records:
+            yield WindowedValue(record, _END, (GlobalWindow(),))
+        yield beam.pvalue.TaggedOutput(COUNTS, WindowedValue(self._counts, _END, (GlobalWindow(),)))
+
+    def _abandon(self) -> None:
+        for writer in self._writers.values():
+            writer.abandon()
+
+
+def _in_pieces(tasks: pa.Table) -> Iterator[pa.Table]:
+    if not tasks.num_rows:
+        return
+    widest = max(1, pc.max(pc.list_value_length(tasks.column("record_ids"))).as_py())
+    rows = max(1, _TASK_LIST_CELLS // widest)
+    for start in range(0, tasks.num_rows, rows):
+        yield tasks.slice(start, rows)
+
+
+@dataclass
+class OpenAndWrite(beam.PTransform[Any, Any]):
+    """Fetch, open and write what was decided to go."""
+
+    settings: ReleaseSettings
+    purposes: tuple[str, ...]
+    keys: ReleaseKeys = field(repr=False)
+
+    def expand(self, tasks: Any) -> Any:
+        """table[tasks] -> FileRecord; `counts`: Openings; `unplaced`: number of items that lie nowhere."""
+        places = (
+            tasks.pipeline
+            | "BlobStore" >> beam.Create([self.settings.store], reshuffle=False)
+            | "BlobPlaces" >> beam.FlatMap(_places)
+        )
+        located = (
+            {
+                TASKS: tasks | "TaskShards" >> beam.FlatMap(_shards, "key_id"),
+                "places": places | "PlaceShards" >> beam.FlatMap(_shards, "key_id"),
+            }
+            | "ByKey" >> beam.CoGroupByKey()
+            | "Place" >> beam.FlatMap(_place).with_outputs(UNPLACED, main=TASKS)
+        )
+        step = _OpenFile(self.settings, self.purposes, self.keys)
+        written = (
+            located[TASKS]
+            | "ByFile" >> beam.GroupByKey()
+            | "Open" >> beam.ParDo(step).with_outputs(COUNTS, main=FILES)
+        )
+        return {FILES: written[FILES], COUNTS: written[COUNTS], UNPLACED: located[UNPLACED]}
+
+
+def _places(store: str) -> Iterator[pa.Table]:
+    with value_free("list blobs"):
+        yield from blob_places(Store.open(store))
+
+
+def _place(keyed: tuple[str, Mapping[str, Iterable[pa.Table]]]) -> Iterator[Any]:
+    with value_free("find blobs"):
+        tasks = concat(keyed[1][TASKS], TASK_SCHEMA)
+        if not tasks.num_rows:
+            return
+        found = placed(tasks, concat(keyed[1]["places"], PLACE_SCHEMA))
+        known = found.filter(pc.is_valid(found.column("path")))
+        if lost := found.num_rows - known.num_rows:
+            yield beam.pvalue.TaggedOutput(UNPLACED, lost)
+        for path in pc.unique(known.column("path")).to_pylist():
+            yield path, known.filter(pc.equal(known.column("path"), path)).drop_columns(["path"])
+
+
+class _OpenFile(beam.DoFn):
+    """Opens and writes a bundle's tasks; when it ends its files are finished."""
+
+    def __init__(self, settings: ReleaseSettings, purposes: tuple[str, ...], keys: ReleaseKeys) -> None:
+        self._settings, self._purposes, self._keys = settings, purposes, keys
+        self._releaser: ContentReleaser | None = None
+        self._store: Store | None = None
+
+    def start_bundle(self) -> None:
+        self._releaser = None
+
+    def process(self, keyed: tuple[str, Iterable[pa.Table]]) -> None:
+        with value_free("open content"):
+            if self._releaser is None:
+                self._store = Store.open(self._settings.store)
+                self._releaser = ContentReleaser(
+                    self._store, self._keys, self._settings.run_id, self._purposes
+                )
+            assert self._store is not None  # noqa: S101 - opened with the releaser
+            try:
+                tasks = concat(keyed[1], TASK_SCHEMA)
+                self._releaser.release(self._store.snapshot.live[keyed[0]], tasks)
+            except BaseException:
+                self._releaser.abandon()
+                raise
+
+    def finish_bundle(self) -> Iterator[Any]:
+        releaser, self._releaser = self._releaser, None
+        if releaser is None:
+            return
+        try:
+            with value_free("finish files"):
+                records = releaser.close()
+        except BaseException:
+            releaser.abandon()
+            raise
+        for record in records:
+            yield WindowedValue(record, _END, (GlobalWindow(),))
+        yield beam.pvalue.TaggedOutput(COUNTS, WindowedValue(releaser.openings, _END, (GlobalWindow(),)))
