@@ -323,7 +323,7 @@ class _Meeting:
         self._sender, self._senders = _words(items, "sender_join")
         self._people = _People(self._roster, self._senders, persons)
         self._key_digests = np.array(
-            [hashlib.sha256(one.key.encode()).digest() for one in self._people.listed], dtype="S32"
+            [hashlib.sha256(one.key.encode()).digest()[:16] for one in self._people.listed], dtype="S16"
         )
         self._presence_hashes: dict[int, str] = {}
         self._instants = None if instants is None else _rounded_up(instants)
