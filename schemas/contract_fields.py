@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from schemas.classification import Protection
 from schemas.contract import ITEMS, Field
 from schemas.contract_patterns import pattern_faults
+from schemas.tables import CHILD_POSITION, telemetry_columns
 
 MAX_KEPT_STRING = 64
 """Longest string that may be kept where a pattern, not a closed set, bounds it (characters)."""
@@ -16,6 +17,9 @@ MAX_KEPT_STRING = 64
 _TEXT_FORMS = ("number_with_unit", "numeric_string")
 _KEPT_TYPES = ("string", "number", "integer", "boolean", "timestamp")
 _STANDARD_ROLES = ("id", "time", "tenant", "meeting", "participant")
+
+RESERVED_COLUMNS = frozenset([entry.name for entry in telemetry_columns()] + [CHILD_POSITION])
+"""Columns that every telemetry table has; a field of the same name takes the name around it too."""
 
 Fault = tuple[str, str]
 """Code and message."""
@@ -83,9 +87,17 @@ class Naming:
         standard = {self.envelope[role] for role in _STANDARD_ROLES if role in self.envelope}
         if not kept or path in standard or self.is_never_kept(path):
             return None
-        depth = element_depth(path)
+        whole, depth = path, element_depth(path)
         if depth:
             path = path[depth:]
         elif path[: len(self.prefix)] == self.prefix:
             path = path[len(self.prefix) :]
-        return re.sub(r"[^a-z0-9]+", "_", "_".join(path).lower()).strip("_")
+        name = _column_name(path)
+        if name in RESERVED_COLUMNS:
+            around = [step for step in whole[: len(whole) - len(path)] if step != ITEMS]
+            name = _column_name((*around[-1:], *path))
+        return name
+
+
+def _column_name(path: tuple[str, ...]) -> str:
+    return re.sub(r"[^a-z0-9]+", "_", "_".join(path).lower()).strip("_")

@@ -36,7 +36,7 @@ from schemas.contract import (
     ObjectNode,
     as_mapping,
 )
-from schemas.contract_fields import Naming, field_faults
+from schemas.contract_fields import RESERVED_COLUMNS, Naming, element_depth, field_faults
 from schemas.errors import ConfigurationError
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -225,12 +225,9 @@ class _Reader:
         for entry in shape.fields:
             if entry.column is None:
                 continue
-            table = (
-                ".".join(entry.path[: len(entry.path) - entry.path[::-1].index(ITEMS)])
-                if ITEMS in entry.path
-                else ""
-            )
-            other = seen.setdefault((table, entry.column), entry.dotted)
+            table = ".".join(entry.path[: element_depth(entry.path)])
+            reserved = "every table's own" if entry.column in RESERVED_COLUMNS else entry.dotted
+            other = seen.setdefault((table, entry.column), reserved)
             if other != entry.dotted:
                 self._problem(entry.dotted, "COLUMN_CLASH", f"shares the column {entry.column} with {other}")
             if not _NAME.fullmatch(entry.column):

@@ -56,6 +56,9 @@ AREAS: tuple[str, ...] = (
 NEVER_REPLACED: tuple[str, ...] = ("consents", "decisions", "tombstones", LEDGER)
 """Areas that hold evidence: no manifest may take a file of theirs away."""
 
+CHILD_POSITION = "position"
+"""Column of a child telemetry table: place of the element in its event."""
+
 REPEATING = "repeating"
 DISTINCT = "distinct"
 OPAQUE = "opaque"

@@ -8,10 +8,9 @@ import pyarrow as pa
 
 from schemas.classification import Protection
 from schemas.contract import ITEMS, ContractSet, EventShape, Field
-from schemas.tables import TELEMETRY, column, telemetry_columns
+from schemas.tables import CHILD_POSITION, TELEMETRY, column, telemetry_columns
 
 TIMESTAMP = pa.timestamp("ms", tz="UTC")
-CHILD_POSITION = "position"
 
 
 @dataclass(frozen=True)

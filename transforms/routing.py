@@ -120,6 +120,7 @@ class Router:
             return self._source, named[self._source]
         if marks.specversion is not msgspec.UNSET:
             return "cofferdam", marks.type
-        if marks.event is not msgspec.UNSET:
+        # Some RTMS messages have an object named `event`; a webhook's event is a string.
+        if marks.event is not msgspec.UNSET and bytes(marks.event).startswith(b'"'):
             return "zoom", marks.event
         return "zoom_rtms", marks.msg_type

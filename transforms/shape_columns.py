@@ -14,8 +14,9 @@ import pyarrow.compute as pc
 from schemas.cells import Level, Path, UnknownValue, encoded_cell
 from schemas.classification import Protection
 from schemas.contract import ITEMS, EventShape, Field
-from schemas.telemetry import CHILD_POSITION, TIMESTAMP, TelemetryTable, arrow_type, telemetry_tables
-from transforms.protect import Protected, cut_fragments, keep
+from schemas.tables import CHILD_POSITION
+from schemas.telemetry import TIMESTAMP, TelemetryTable, arrow_type, telemetry_tables
+from transforms.protect import Protected, cut_fragments, keep, listed_like
 
 TENANT, MEETING = "tenant", "meeting"
 JOIN_ROLES = ("tenant", "meeting", "participant")
@@ -265,9 +266,7 @@ class _Taker:
         if isinstance(owners, pa.Array):
             owners = owners.take(pc.list_parent_indices(cells))
         flat = self._pseudonyms.telemetry(identifier_type(entry), plain_texts(cells.flatten()), owners)
-        lengths = pc.fill_null(pc.list_value_length(cells), 0).to_numpy()
-        offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
-        return pa.ListArray.from_arrays(offsets, flat, type=arrow_type(entry))
+        return listed_like(cells, flat, arrow_type(entry))
 
 
 def _one_or_all(tenants: pa.Array | None) -> Tenants:
