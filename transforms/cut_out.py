@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -220,7 +221,9 @@ def _dotted(value: UnknownValue) -> str:
 
 def _with_its_key(value: UnknownValue) -> bytes:
     """An unknown field's name is content too: it is sealed with the value, as a one-key object."""
-    return value.raw if value.key is None else b'{"' + value.key + b'":' + value.raw + b"}"
+    if value.key is None:
+        return value.raw
+    return b"{" + msgspec.json.encode(value.key.decode()) + b":" + value.raw + b"}"
 
 
 def json_type(raw: bytes) -> str:

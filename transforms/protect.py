@@ -193,8 +193,7 @@ def _read_time(text: str) -> int | None:
 def _keep_lists(entry: Field, cells: pa.Array) -> Protected:
     """Lists of kept scalars: one value that does not fit makes the whole list a misfit."""
     judged = keep(replace(entry, is_list=False), cells.flatten())
-    column = pa.ListArray.from_arrays(_list_offsets(cells), judged.array, type=arrow_type(entry))
-    column = pc.if_else(cells.is_valid(), column, pa.scalar(None, column.type))
+    column = listed_like(cells, judged.array, arrow_type(entry))
     if not judged.misfits:
         return Protected(column, [])
     rows = pc.list_parent_indices(cells).to_numpy()[judged.misfits]
@@ -203,9 +202,12 @@ def _keep_lists(entry: Field, cells: pa.Array) -> Protected:
     return _without(column, pa.array(fits))
 
 
-def _list_offsets(cells: pa.Array) -> pa.Array:
+def listed_like(cells: pa.Array, items: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Items in lists as long as those of a column of lists, null where that has none."""
     lengths = pc.fill_null(pc.list_value_length(cells), 0).to_numpy()
-    return pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
+    offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
+    column = pa.ListArray.from_arrays(offsets, items, type=kind)
+    return pc.if_else(cells.is_valid(), column, pa.scalar(None, kind))
 
 
 def cut_fragments(entry: Field, cells: pa.Array) -> pa.Array:
