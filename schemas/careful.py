@@ -71,12 +71,25 @@ class CarefulDecoder:
         """Read one line and append its cells.
 
         Raises:
-            RecordFault: The line is no strict JSON object; nothing has been appended.
+            RecordFault: The line is no strict JSON object, or its event type is not one of the shape's: what
+                led the line here may err, and must not choose a contract. Nothing has been appended.
         """
         record = parse_strict(line, max_depth=MAX_DEPTH, keep_below=self._keep_below)
-        if record.kind != "object":
+        if record.kind != "object" or self._type_of(record, line) not in self._shape.events:
             raise RecordFault("NOT_AN_EVENT", 0)
         self._append_row(self._shape.root, (), self._rows, record, line)
+
+    def _type_of(self, record: Value, line: bytes) -> str | None:
+        found: Value | None = record
+        for step in self._shape.type_at:
+            members = (found.members if found else None) or ()
+            found = next((member for key, member in members if key == step.encode()), None)
+        if found is None or found.kind not in ("string", "number"):
+            return None
+        try:
+            return str(_event_type(line[found.start : found.end]))
+        except msgspec.MsgspecError:
+            return None
 
     def _append_row(self, node: ObjectNode, path: Path, level: _Rows, value: Value, line: bytes) -> None:
         for cells in level.cells.values():
@@ -139,6 +152,9 @@ class CarefulDecoder:
                 level.column(path)[-1] = _typed_decoder(entry).decode(raw)
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
                 level.unknown.append(UnknownValue(level.size - 1, path[:-1], None, raw, path))
+
+
+_event_type = msgspec.json.Decoder(str | int).decode
 
 
 @cache
