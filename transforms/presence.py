@@ -440,7 +440,6 @@ class _Spans:
 
     def _settle(self, begin: int, finish: int) -> None:
         unreadable = self.start > self.end
-        self.recorded_end = np.where(unreadable, np.minimum(self.start, self.end), self.recorded_end)
         self.start = np.where(unreadable, ALWAYS_BEFORE, self.start)
         self.end = np.where(unreadable, ALWAYS_AFTER, self.end)
         outside = (self.start < begin) | (self.end > finish)

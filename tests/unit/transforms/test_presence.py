@@ -294,16 +294,15 @@ def test_the_order_of_rows_and_items_changes_nothing(
 def test_one_participant_more_never_takes_anybody_out_nor_completes_a_roster(
     stays: list[tuple[str, int, int]], spans: list[tuple[int, int]], known: bool, start: int, length: int
 ) -> None:
-    items, roster = items_of(spans), [*roster_of(stays), came("join", 3, "a")]
-    more = [*roster, *visit(start, start + length, *(["new"] if known else []), name="new")]
-    for roster_before, roster_after, bound in itertools.product(
-        (roster, roster[:-1]), (more,), (5, 50, 10**6)
-    ):
-        before = classes(items, roster_before, people_in_segments=bound)
-        after = classes(items, roster_after, people_in_segments=bound)
+    new = visit(start, start + length, *(["new"] if known else []), name="new")
+    whole = roster_of(stays)
+    for roster, bound in itertools.product((whole, [*whole, came("join", 3, "a")]), (5, 50, 10**6)):
+        items = items_of(spans)
+        before = classes(items, roster, people_in_segments=bound)
+        after = classes(items, [*roster, *new], people_in_segments=bound)
         for place in range(len(items)):
             assert keys_of(before, place) <= keys_of(after, place)
-        assert not any(one.roster_complete for one in after.classes)
+            assert not class_of(after, place).roster_complete or class_of(before, place).roster_complete
 
 
 @given(STAYS, SPANS, st.data())
@@ -372,6 +371,19 @@ def test_a_large_meeting_in_longer_steps_concerns_more_people_and_earlier_ends(
         assert ends[0] is not None
         assert ends[1] is not None
         assert all(grant > ends[1] for grant in grants if grant > ends[0])
+
+
+@pytest.mark.parametrize(("at", "present"), [(31, {"a"}), (32, {"a", "b"}), (63, {"a", "b"}), (64, {"a"})])
+def test_in_a_large_meeting_time_goes_in_steps(at: int, present: set[str]) -> None:
+    """Two people in the three steps of 32 ms in which somebody came or left."""
+    assert keys_of(classes([item(at=at)], MORNING, people_in_segments=6)) == present
+
+
+def test_in_a_large_meeting_ends_are_compared_in_steps() -> None:
+    items = [item(f"i{at}", at) for at in range(64)]
+    found = classes(items, bounds(0, 64), instants=[at * NS for at in range(64)], people_in_segments=4)
+    ends = [class_of(found, at).recorded_end for at in range(64)]
+    assert ends == [at // 16 * 16 * NS for at in range(64)]
 
 
 def large_meeting(people: int, items: int) -> tuple[pa.Table, pa.Table]:

@@ -77,6 +77,13 @@ def test_a_visit_of_no_length_is_believed_only_under_its_id() -> None:
     assert read([*bounds(), *visit(20, 20, "a")]).doubts == {NO_JOIN, NO_LEAVE}
 
 
+@pytest.mark.parametrize(("event", "time", "doubt"), [("join", 20, NO_LEAVE), ("leave", 10, NO_JOIN)])
+def test_an_event_at_the_edge_of_a_visit_may_be_of_another_stay(event: str, time: int, doubt: str) -> None:
+    assert read([*bounds(), *visit(10, 20, "a", name="v"), came(event, time, "a", visit="v")]).doubts == {
+        doubt
+    }
+
+
 @pytest.mark.parametrize("name", ["v", None])
 @pytest.mark.parametrize(
     ("event", "time", "stay", "doubt"),
@@ -111,6 +118,8 @@ def test_a_return_without_a_leave_means_that_a_leave_is_missing(name: str | None
 def test_a_row_without_a_time_makes_the_roster_doubtful(name: str | None, event: str) -> None:
     rows = [*bounds(), *visit(10, 20, "a", name=name), came(event, None, "a", visit=name)]
     assert UNREADABLE in read(rows).doubts
+    (stay,) = stays(rows)
+    assert (stay.start if event == "join" else stay.end) in (ALWAYS_BEFORE, ALWAYS_AFTER)
 
 
 @pytest.mark.parametrize("name", ["v", None])
