@@ -16,6 +16,7 @@ from types import TracebackType
 from schemas.errors import CofferdamError, InfrastructureFault
 
 _FRAMES = 4
+_OUR_FOLDERS = ("pipelines", "schemas", "transforms", "validation")
 
 
 @contextmanager
@@ -41,5 +42,8 @@ def value_free(step: str) -> Iterator[None]:
 
 
 def _place(trace: TracebackType | None) -> str:
-    frames = traceback.extract_tb(trace)[-_FRAMES:]
-    return " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames))
+    """Where it was raised, and the lines of our own that led there; a library's many frames say little."""
+    frames = traceback.extract_tb(trace)
+    ours = [frame for frame in frames[:-1] if Path(frame.filename).parent.name in _OUR_FOLDERS]
+    shown = [*ours[1 - _FRAMES :], *frames[-1:]]
+    return " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(shown))
