@@ -9,7 +9,15 @@ from typing import Any
 import click
 
 from pipelines.command_errors import reported
-from pipelines.generator import CONSENTS_FILE, EVENTS_FOLDER, EXPECTED_FILE, SHAPES, Settings
+from pipelines.generator import (
+    CONSENTS_FILE,
+    DECISIONS_FILE,
+    EVENTS_FOLDER,
+    EXPECTED_FILE,
+    REGISTRY_FOLDER,
+    SHAPES,
+    Settings,
+)
 from pipelines.generator import generate as generate_events
 
 
@@ -35,8 +43,10 @@ def generate(events: int, seed: int, output: Path, shape: str, as_json: bool) ->
     """Make realistic meeting events, and what a run over them should come to.
 
     DIR/events holds the records (JSON lines, one JSON array, one gzip file), DIR/expected/outcomes.json the
-    outcomes to expect, and DIR/consents consent records of the people in them, not signed yet. Names,
-    addresses and everything that is said are invented.
+    outcomes to expect. DIR/registry is a whole registry, DIR/consents holds signed consent records of the
+    people in them, and DIR/expected/decisions.json the decisions to expect for AI training. The signing key
+    is marked test: it follows from the seed, and nothing that it signs counts without --allow-test-keys.
+    Names, addresses and everything that is said are invented.
 
     Exit codes: 0 made, 2 DIR is not empty, 3 DIR cannot be written.
     """
@@ -50,5 +60,6 @@ def _as_text(expected: dict[str, Any], output: Path) -> str:
     return (
         f"made {expected['records']:,} records in {output / EVENTS_FOLDER}\n"
         f"expected: {outcomes} ({output / EXPECTED_FILE})\n"
-        f"consent records, not signed: {output / CONSENTS_FILE}"
+        f"consent records, signed with test keys: {output / CONSENTS_FILE}, registry: "
+        f"{output / REGISTRY_FOLDER}, decisions to expect: {output / DECISIONS_FILE}"
     )

@@ -11,20 +11,24 @@ from __future__ import annotations
 import heapq
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from pipelines import generator_cloudevents as cloud
 from pipelines import generator_zoom as zoom
+from pipelines.generator_clock import FIRST_DAY
+from pipelines.generator_consents import SigningKeys, consent_records, objection_of
+from pipelines.generator_decisions import Decisions
 from pipelines.generator_expected import COFFERDAM, REPEATED, SEPARATED, ZOOM, Batch, Outcomes
 from pipelines.generator_faults import FAULTS, make_fault
 from pipelines.generator_files import EventFiles
 from pipelines.generator_meetings import Meeting, plan_meeting
-from pipelines.generator_people import FIRST_DAY, Cast, consent_records, make_cast
+from pipelines.generator_people import Cast, make_cast
 from pipelines.generator_pools import Pools
+from pipelines.generator_registry import RegistryFolder
 from schemas.errors import ConfigurationError, InfrastructureFault
 
 SHAPES: dict[str, tuple[str, ...]] = {
@@ -33,11 +37,13 @@ SHAPES: dict[str, tuple[str, ...]] = {
     "mixed": (ZOOM, COFFERDAM),
 }
 EVENTS_FOLDER, EXPECTED_FILE = "events", "expected/outcomes.json"
-CONSENTS_FILE = "consents/unsigned-records.jsonl"
+DECISIONS_FILE = "expected/decisions.json"
+CONSENTS_FILE = "consents/records.jsonl"
+REGISTRY_FOLDER = "registry"
 
 _MOST_MEETINGS = 60
 _RECORDS_A_MEETING = 2_000
-_MOST_PEOPLE = 5_000
+_FEWEST_PEOPLE, _MOST_PEOPLE = 160, 5_000
 _FIRST_MS = int(FIRST_DAY.timestamp() * 1000)
 
 
@@ -61,14 +67,29 @@ class Settings:
         return SHAPES[self.shape]
 
 
+def _ignore(_: object) -> None:
+    """Take no note."""
+
+
 class EventStream:
     """All records of one generation, made as they are asked for.
 
     Args:
         settings: What to make.
+        cast: The people; made from the settings if none are given.
+        on_meeting: Called with each meeting that is over.
+        on_alone: Called with each batch of records that belong to no meeting of the stream.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        cast: Cast | None = None,
+        on_meeting: Callable[[Meeting], None] = _ignore,
+        on_alone: Callable[[Batch], None] = _ignore,
+    ) -> None:
+        self._cast = cast_of(settings) if cast is None else cast
+        self._on_meeting, self._on_alone = on_meeting, on_alone
         events = settings.events
         self._sources = settings.sources
         self._total = events
@@ -88,7 +109,7 @@ class EventStream:
 
     def batches(self) -> Iterator[Batch]:
         """The records in the order of their delivery, in batches that were built alike."""
-        cast = make_cast(self._seed, max(60, min(_MOST_PEOPLE, self._total // 100)))
+        cast = self._cast
         pools = Pools(self._seed)
         while self._start_meetings(cast, pools) or self._active:
             yield from self._tick(cast)
@@ -108,7 +129,7 @@ class EventStream:
         while len(self._active) < self._most_meetings:
             if self._room() < max(60, min(_RECORDS_A_MEETING, self._total // 25)):
                 break
-            plan = plan_meeting(self._rng, cast, self._minute, largest)
+            plan = plan_meeting(self._rng, cast, self._minute, largest, self._meetings)
             source = self._sources[self._meetings % len(self._sources)]
             make = cloud.CloudMeeting if source == COFFERDAM else zoom.ZoomMeeting
             self._active.append(make(plan, cast, self._rng, pools))
@@ -120,15 +141,18 @@ class EventStream:
         """One minute of all meetings; those for which there is no room any more end."""
         while self._active and self._room() < 0:
             largest = max(self._active, key=lambda meeting: meeting.bound)
-            self._active.remove(largest)
-            yield from self._deliver(largest.close(), cast)
+            yield from self._close(largest, cast)
         for meeting in list(self._active):
             if meeting.is_over:
-                self._active.remove(meeting)
-                yield from self._deliver(meeting.close(), cast)
+                yield from self._close(meeting, cast)
             else:
                 yield from self._deliver(meeting.step(), cast)
         self._minute += 1
+
+    def _close(self, meeting: Meeting, cast: Cast) -> Iterator[Batch]:
+        self._active.remove(meeting)
+        yield from self._deliver(meeting.close(), cast)
+        self._on_meeting(meeting)
 
     def _fill(self, cast: Cast) -> Iterator[Batch]:
         """Records outside meetings, up to the number that was asked for."""
@@ -140,6 +164,7 @@ class EventStream:
             source = self._sources[number % len(self._sources)]
             make = cloud.between_meetings if source == COFFERDAM else zoom.between_meetings
             batch = make(self._rng, person, number, self._now() + number)
+            self._on_alone(batch)
             yield from self._deliver(iter((batch,)), cast)
 
     def _now(self) -> int:
@@ -187,11 +212,17 @@ class EventStream:
         when = self._now() + self._rng.randrange(60_000)
         for batch in make_fault(name, source, self._rng, person, self._faults, when):
             self._made += 1
+            self._on_alone(batch)
             yield batch
 
 
+def cast_of(settings: Settings) -> Cast:
+    """The people of a generation."""
+    return make_cast(settings.seed, max(_FEWEST_PEOPLE, min(_MOST_PEOPLE, settings.events // 100)))
+
+
 def generate(settings: Settings, output: Path) -> dict[str, Any]:
-    """Write records, what they should come to, and consent records into a folder.
+    """Write records, what they should come to, and a registry with signed consent records into a folder.
 
     Args:
         settings: What to make.
@@ -206,32 +237,60 @@ def generate(settings: Settings, output: Path) -> dict[str, Any]:
     """
     try:
         _prepare(output)
-        outcomes = Outcomes()
-        with EventFiles(output / EVENTS_FOLDER, settings.sources, settings.events) as files:
-            for batch in EventStream(settings).batches():
-                files.write(batch)
-                outcomes.add(batch)
-        expected = {"seed": settings.seed, "shape": settings.shape, **outcomes.as_dict()}
-        (output / EXPECTED_FILE).write_text(json.dumps(expected, indent=2) + "\n", encoding="utf-8")
-        _write_consents(settings, output / CONSENTS_FILE)
+        return _World(settings, output).write()
     except OSError as error:
         reason = error.strerror or "unknown reason"
         raise InfrastructureFault(
             "OUTPUT_UNWRITABLE",
             f"cannot write below {output} ({reason}); free space or choose another folder",
         ) from None
-    return expected
 
 
 def _prepare(output: Path) -> None:
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise ConfigurationError("OUTPUT_NOT_EMPTY", f"{output} is not an empty folder; name a new one")
-    for folder in (EVENTS_FOLDER, Path(EXPECTED_FILE).parent, Path(CONSENTS_FILE).parent):
+    for folder in (EVENTS_FOLDER, Path(EXPECTED_FILE).parent, Path(CONSENTS_FILE).parent, REGISTRY_FOLDER):
         (output / folder).mkdir(parents=True, exist_ok=True)
 
 
-def _write_consents(settings: Settings, path: Path) -> None:
-    cast = make_cast(settings.seed, max(60, min(_MOST_PEOPLE, settings.events // 100)))
-    with path.open("x", encoding="utf-8") as out:
-        for record in consent_records(cast, settings.seed):
-            out.write(json.dumps(record, ensure_ascii=False) + "\n")
+class _World:
+    """Everything that one generation writes."""
+
+    def __init__(self, settings: Settings, output: Path) -> None:
+        self._settings, self._output = settings, output
+        self._cast, self._keys = cast_of(settings), SigningKeys(settings.seed)
+        self._registry = RegistryFolder(output / REGISTRY_FOLDER, self._cast, self._keys)
+        self._decisions = Decisions()
+
+    def write(self) -> dict[str, Any]:
+        with (self._output / CONSENTS_FILE).open("x", encoding="utf-8") as consents:
+            for draft in consent_records(self._cast):
+                consents.write(self._keys.line(draft, self._registry.registry))
+            expected = self._write_events(consents)
+        self._registry.finish()
+        _write_json(self._output / EXPECTED_FILE, expected)
+        decisions = {"seed": self._settings.seed, **self._decisions.as_dict()}
+        _write_json(self._output / DECISIONS_FILE, decisions)
+        return expected
+
+    def _write_events(self, consents: TextIO) -> dict[str, Any]:
+        """The records; what is only known when a meeting is over follows the consent records."""
+
+        def note(meeting: Meeting) -> None:
+            self._registry.add_meeting(meeting)
+            self._decisions.add_meeting(meeting)
+            draft = objection_of(meeting)
+            if draft is not None:
+                consents.write(self._keys.line(draft, self._registry.registry))
+
+        settings, outcomes = self._settings, Outcomes()
+        stream = EventStream(settings, self._cast, note, self._decisions.add_alone)
+        with EventFiles(self._output / EVENTS_FOLDER, settings.sources, settings.events) as files:
+            for batch in stream.batches():
+                files.write(batch)
+                outcomes.add(batch)
+        return {"seed": settings.seed, "shape": settings.shape, **outcomes.as_dict()}
+
+
+def _write_json(path: Path, value: dict[str, Any]) -> None:
+    path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 
+from pipelines.generator_clock import clock_at
 from pipelines.generator_expected import COFFERDAM, Batch, Expect, taken
 from pipelines.generator_meetings import Meeting, Plan, Visit
-from pipelines.generator_people import DEVICE_LABELS, FILE_NAMES, Cast, Person, clock_at, letters, quoted
+from pipelines.generator_people import DEVICE_LABELS, FILE_NAMES, Cast, Person, letters, quoted
 from pipelines.generator_pools import Pools
 
 EMITTER = "/platform/example/meetings"
@@ -91,14 +92,16 @@ class CloudMeeting(Meeting):
     """
 
     source = COFFERDAM
+    tick = 1000
 
     def __init__(self, plan: Plan, cast: Cast, rng: random.Random, pools: Pools) -> None:
         super().__init__(plan, cast, rng)
         self._pools = pools
         self._sequence = 0
         self._boards = 0
-        self.meeting_id = f"mtg_{plan.key}"
-        self._where = f'"tenant_id":"{plan.tenant}","meeting_id":"{self.meeting_id}"'
+        self.label = f"mtg_{plan.key}"
+        self.account = plan.tenant
+        self._where = f'"tenant_id":"{self.account}","meeting_id":"{self.label}"'
         for visit in plan.visits:
             user = "" if visit.is_guest else f'"user_id":"{visit.person.user_id}",'
             visit.head = (
@@ -110,24 +113,51 @@ class CloudMeeting(Meeting):
         self._sequence += 1
         return f"{self.plan.key}-{self._sequence:06x}"
 
-    def _batch(self, expect: Expect, moment: str, data: str, more: str = "") -> Batch:
+    def _batch(
+        self,
+        expect: Expect,
+        moment: str,
+        data: str,
+        more: str = "",
+        *,
+        at: int | None = None,
+        start: int | None = None,
+        sender: Visit | None = None,
+        is_objected: bool = False,
+    ) -> Batch:
+        when = self.minute_ms if at is None else at
+        self.note(expect, when, when if start is None else start, when, sender, is_objected)
         return Batch(expect, [record(expect.event_type, self._id(), moment, data, more)], COFFERDAM)
 
-    def _by(self, expect: Expect, visit: Visit, data: str) -> Batch:
-        """An event about one visit."""
+    def _by(
+        self, expect: Expect, visit: Visit, data: str, *, has_span: bool = False, is_objected: bool = False
+    ) -> Batch:
+        """An event about one visit, at one instant or with a span."""
         moment = self.text_at(self.minute) + visit.second
-        return self._batch(expect, moment, f"{visit.head}}},{data}", f'"subject":"join_{visit.key}",')
+        at = self._moment(visit)
+        start = at - (self.minute - self._before) * 60_000 if has_span else at
+        about = f'"subject":"join_{visit.key}",'
+        body = f"{visit.head}}},{data}"
+        objected = is_objected and visit.person.objects
+        return self._batch(
+            expect, moment, body, about, at=at, start=start, sender=visit, is_objected=objected
+        )
+
+    @property
+    def _before(self) -> int:
+        """The minute in which spans begin that end in this one."""
+        return max(self.minute - 1, 0)
 
     def _span(self, visit: Visit) -> str:
         """The last minute before a visit's events of this minute."""
-        start = self.text_at(self.minute - 1) + visit.second
+        start = self.text_at(self._before) + visit.second
         return f'"started_at":"{start}","ended_at":"{self.text_at(self.minute)}{visit.second}"'
 
     def _consent(self, visit: Visit) -> str:
         """What the platform claims about consent; the records decide, whatever stands here."""
         person = visit.person
         claim = '"purposes":["ai_training"],"status":"given"' if person.agrees else '"status":"unknown"'
-        refuses = _truth(person.number % 10 == 1)
+        refuses = _truth(person.objects)
         return f'"consent":{{"record_ids":["r-c{person.number:06d}"],{claim},"refuses":{refuses}}}'
 
     def started(self) -> Batch:
@@ -138,9 +168,9 @@ class CloudMeeting(Meeting):
             f'"join_url":"https://meet.example/j/{letters(self.rng, 24)}","meeting_type":"scheduled",'
             f'"started_at":"{moment}","scheduled_duration":{self.plan.minutes},'
             f'"is_recorded":{_truth(self.plan.is_recorded)},"is_transcribed":{_truth(self.plan.is_transcribed)},'
-            f'"e2ee":false,"consent":{{"capture":"{"all_prior" if self.plan.is_agreed else "some"}"}}'
+            f'"e2ee":false,"consent":{{"capture":"{self.plan.capture}"}}'
         )
-        return self._batch(STARTED, moment, data, f'"subject":"{self.meeting_id}",')
+        return self._batch(STARTED, moment, data, f'"subject":"{self.label}",')
 
     def ended(self) -> Batch:
         """The meeting ends."""
@@ -149,7 +179,7 @@ class CloudMeeting(Meeting):
             f'{self._where},"title":{self.plan.title},"started_at":"{start}","ended_at":"{moment}",'
             f'"peak_participant_count":{len(self.plan.visits)},"end_reason":"host_ended"'
         )
-        return self._batch(ENDED, moment, data, f'"subject":"{self.meeting_id}",')
+        return self._batch(ENDED, moment, data, f'"subject":"{self.label}",')
 
     def joined(self, visit: Visit) -> Iterator[Batch]:
         """Somebody joins."""
@@ -188,6 +218,9 @@ class CloudMeeting(Meeting):
         if heard and self.rng.random() < 0.1:
             level = [f'"audio_level":-{loud}.5' for loud in range(16)]
             yield Batch(QUALITY_LEVEL, self._quality(heard, pools.cloud_sound, [], level), COFFERDAM)
+            for visit in heard:
+                at = self._moment(visit)
+                self.note(QUALITY_LEVEL, at, at - (self.minute - self._before) * 60_000, at, visit)
         elif heard:
             yield Batch(QUALITY_SOUND, self._quality(heard, pools.cloud_sound, []), COFFERDAM)
 
@@ -195,7 +228,7 @@ class CloudMeeting(Meeting):
         self, visits: Sequence[Visit], sounds: list[str], pictures: list[str], levels: Sequence[str] = ()
     ) -> list[bytes]:
         """Most records are made here, so it only puts prepared pieces together."""
-        before, now = self.text_at(self.minute - 1), self.text_at(self.minute)
+        before, now = self.text_at(self._before), self.text_at(self.minute)
         machines, bits, key = self._pools.cloud_machine, self.rng.getrandbits, self.plan.key
         lines = []
         for number, visit in enumerate(visits, start=self._sequence + 1):
@@ -255,6 +288,8 @@ class CloudMeeting(Meeting):
             visit,
             f'{self._span(visit)},{more},"stream_id":"s-{visit.key}","sequence":{self.minute},"duration":20000,'
             f'"size":{size},{self._consent(visit)},"data":"{self.cast.media(self.rng, size)}"',
+            has_span=True,
+            is_objected=True,
         )
 
     def _transcribed(self, visit: Visit) -> Iterator[Batch]:
@@ -262,21 +297,24 @@ class CloudMeeting(Meeting):
         base = f'{self._span(visit)},"segment_id":"g-{letters(self.rng, 10)}","text":{said},"is_final":true'
         lineage = f'"derived_from":["audio"],{self._consent(visit)}'
         more = f'"speaker_name":{visit.person.name},"confidence":0.9{self.rng.randrange(10)}'
-        yield self._by(TRANSCRIPT, visit, f"{base},{more},{lineage}")
+        yield self._spoken(TRANSCRIPT, visit, f"{base},{more},{lineage}")
         choice = self.rng.random()
         if choice < 0.3:
-            yield self._by(CAPTION, visit, f'{base},"language":"en",{lineage}')
+            yield self._spoken(CAPTION, visit, f'{base},"language":"en",{lineage}')
         elif choice < 0.4:
             other = f'"translation":{self._saying()},"target_language":"fr"'
-            yield self._by(TRANSLATION, visit, f"{base},{other},{lineage}")
+            yield self._spoken(TRANSLATION, visit, f"{base},{other},{lineage}")
         elif choice < 0.5:
             yield self._vector(EMBEDDING, "text", "transcript", visit)
         elif choice < 0.52:
             yield self._vector(VOICEPRINT, "voice", "audio", visit)
 
+    def _spoken(self, expect: Expect, visit: Visit, data: str) -> Batch:
+        return self._by(expect, visit, data, has_span=True, is_objected=True)
+
     def _vector(self, expect: Expect, of: str, root: str, visit: Visit) -> Batch:
         vector = ",".join(f"{self.rng.random():.5f}" for _ in range(32))
-        return self._by(
+        return self._spoken(
             expect,
             visit,
             f'{self._span(visit)},"vector_of":"{of}","vector":[{vector}],"dimensions":32,'
@@ -289,10 +327,11 @@ class CloudMeeting(Meeting):
     def _chat(self, visit: Visit) -> Batch:
         head = f'"message_id":"c-{letters(self.rng, 12)}","text":{self._saying()},{self._consent(visit)}'
         if self.rng.random() < 0.8:
-            return self._by(CHAT, visit, f'{head},"visibility":"everyone"')
+            return self._by(CHAT, visit, f'{head},"visibility":"everyone"', is_objected=True)
         to = self.rng.choice(self.present).person
         recipient = f'"recipient":{{"user_id":"{to.user_id}","display_name":{to.name}}}'
-        return self._by(DIRECT_CHAT, visit, f'{head},"visibility":"direct",{recipient}')
+        direct = f'{head},"visibility":"direct",{recipient}'
+        return self._by(DIRECT_CHAT, visit, direct, is_objected=True)
 
     def _reaction(self, visit: Visit) -> Batch:
         return self._by(REACTION, visit, f'"reaction":"{self.rng.choice("👍👏🎉❤😂")}","is_removal":false')
@@ -344,6 +383,7 @@ class CloudMeeting(Meeting):
             visit,
             f'{self._span(visit)},"board_id":"b-{self.plan.key}","revision":{self._boards},"strokes":[{strokes}],'
             f'"notes":[{self._saying()}]',
+            has_span=True,
         )
 
     def afterwards(self) -> Iterator[Batch]:
@@ -356,7 +396,8 @@ class CloudMeeting(Meeting):
                 f'"title":{self.plan.title},"text":{self._saying()},"action_items":[{points}],'
                 f'"model":"summary-v3","processing_duration":5200,"derived_from":["audio","chat"]'
             )
-            yield self._batch(SUMMARY, moment, data, f'"subject":"{self.meeting_id}",')
+            about = f'"subject":"{self.label}",'
+            yield self._batch(SUMMARY, moment, data, about, start=self.start_ms)
 
 
 def log_line(rng: random.Random, person: Person) -> str:

@@ -17,6 +17,8 @@ NONE = "-"
 UNCLASSIFIED = "unclassified"
 WHOLE = "rejected"
 """Kind of item as which a record is sealed whole, of unknown type or not."""
+NEVER_DECIDED = ("identity", "secret", WHOLE)
+"""Kinds that are sealed and of which no decision is asked."""
 
 ROSTER = "roster"
 ZOOM, COFFERDAM = "zoom", "cofferdam"
@@ -49,6 +51,11 @@ class Expect:
     misfits: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
     table: str = NONE
+
+    @property
+    def content(self) -> tuple[str, ...]:
+        """Kinds of the items that decisions are asked about."""
+        return tuple(kind for kind in self.kinds if kind not in NEVER_DECIDED)
 
     def with_unclassified(self, *, unknown_fields: int = 0, misfits: tuple[str, ...] = ()) -> Expect:
         """The same record with values that no field of its contract takes."""

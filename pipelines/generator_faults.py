@@ -9,8 +9,9 @@ from types import MappingProxyType
 
 from pipelines import generator_cloudevents as cloud
 from pipelines import generator_zoom as zoom
+from pipelines.generator_clock import clock_at
 from pipelines.generator_expected import COFFERDAM, ZOOM, Batch, Expect, held
-from pipelines.generator_people import Person, clock_at, letters
+from pipelines.generator_people import Person, account_of, letters
 
 REASONS = MappingProxyType(
     {
@@ -80,7 +81,7 @@ class Sound:
 def _zoom_sound(rng: random.Random, person: Person, number: int, milliseconds: int) -> Sound:
     version, port = f"6.{number % 10}.{number % 9973}", rng.randrange(1024, 60000)
     body = (
-        f'"account_id":"{zoom.account_of(person.tenant)}","object":{{"uuid":"f{number}{letters(rng, 12)}==",'
+        f'"account_id":"{account_of(person.tenant)}","object":{{"uuid":"f{number}{letters(rng, 12)}==",'
         f'"participant":{{"participant_id":"{number}","participant_user_id":"{person.zoom_id}",'
         f'"email":"{person.email}","data":[{{"device":"WIN","location":"Paris","version":"{version}",'
         f'"audio_internal_ip_port":{port}}}]}}}}'

@@ -1,4 +1,4 @@
-"""The people of generated meetings, what they say, and the consent records that they leave.
+"""The people of generated meetings, and what they say.
 
 Names, addresses and numbers are invented: mail domains end in `.example`, phone numbers lie in ranges
 kept free for fiction. Everything follows from the seed.
@@ -9,17 +9,12 @@ from __future__ import annotations
 import base64
 import json
 import random
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from functools import cached_property
 
-FIRST_DAY = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
-"""When the first generated meeting can begin; nothing here reads the clock."""
-
-CONTROLLER = "example-controller"
-TERMS = "t-2026-01"
-_OLD_TERMS = "t-2023-03"
+from pipelines.generator_stories import AGREES, STORIES
 
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _PAYLOAD_BYTES = 48_000
@@ -91,16 +86,6 @@ def quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def clock(moment: datetime) -> str:
-    """A moment as RFC 3339 text to the second."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def clock_at(milliseconds: int) -> str:
-    """A moment in ms since 1970 UTC as RFC 3339 text to the second."""
-    return clock(datetime.fromtimestamp(milliseconds // 1000, UTC))
-
-
 def letters(rng: random.Random, number: int) -> str:
     """Random letters and digits."""
     return "".join(rng.choices(_ALPHABET, k=number))
@@ -117,7 +102,7 @@ class Person:
 
     Attributes:
         name: Display name as a JSON string.
-        agrees: Whether a valid grant for AI training stands in the consent records.
+        story: What the person did about consent, a key of `generator_stories.STORIES`.
     """
 
     number: int
@@ -129,7 +114,35 @@ class Person:
     phone: str
     zoom_id: str
     user_id: str
-    agrees: bool
+    story: str
+
+    @property
+    def accounts(self) -> tuple[tuple[str, tuple[str, str], str], ...]:
+        """Letter of each platform, the person's typed identifier on it and the tenant's id there."""
+        return (
+            ("c", ("cofferdam.user_id", self.user_id), self.tenant),
+            ("z", ("zoom.user_id", self.zoom_id), account_of(self.tenant)),
+        )
+
+    @property
+    def agrees(self) -> bool:
+        """Whether a grant for AI training that is in order stands in the consent records."""
+        return self.story == AGREES
+
+    @property
+    def objects(self) -> bool:
+        """Whether what the person sends says that somebody objects."""
+        return self.number % 10 == 1 or self.number % 30 == 12
+
+    @property
+    def age(self) -> str:
+        """Age class, as the registry attests it."""
+        return "minor" if self.story == "minor" else "adult"
+
+    @property
+    def relation(self) -> str:
+        """Relation to the controller, as the registry attests it."""
+        return "employee" if self.story == "employee" or self.number % 8 == 6 else "guest"
 
 
 @dataclass(frozen=True)
@@ -154,14 +167,26 @@ class Cast:
         for members in self.by_tenant.values():
             yield from members
 
-    def agreeing(self, tenant: str) -> Sequence[Person]:
-        """The people of a tenant who agreed to AI training."""
-        return [person for person in self.by_tenant[tenant] if person.agrees]
+    def who(self, tenant: str, story: str) -> Sequence[Person]:
+        """The people of a tenant with a story."""
+        return self._by_story.get((tenant, story), ())
+
+    @cached_property
+    def _by_story(self) -> dict[tuple[str, str], list[Person]]:
+        found = defaultdict(list)
+        for person in self.people:
+            found[person.tenant, person.story].append(person)
+        return found
 
     def media(self, rng: random.Random, size: int) -> str:
         """Base64 text of about `size` characters, as a codec's output: it does not compress."""
         start = rng.randrange(0, len(self.payload) - size) & ~3
         return self.payload[start : start + (size & ~3)]
+
+
+def account_of(tenant: str) -> str:
+    """A tenant's account id on Zoom."""
+    return f"{tenant.upper()}accountid{len(tenant)}"
 
 
 def make_cast(seed: int, size: int) -> Cast:
@@ -172,16 +197,27 @@ def make_cast(seed: int, size: int) -> Cast:
         size: How many people, over all tenants.
     """
     rng = random.Random(f"{seed}/people")  # noqa: S311 - invented data must repeat, not surprise
-    per_tenant = max(size // len(TENANTS), 8)
+    per_tenant = max(size // len(TENANTS), 8) // 2 * 2
     by_tenant = {
-        tenant: tuple(_person(rng, tenant, place * per_tenant + number) for number in range(per_tenant))
+        tenant: tuple(
+            _person(rng, tenant, place * per_tenant + number, _story(place, number))
+            for number in range(per_tenant)
+        )
         for place, tenant in enumerate(TENANTS)
     }
     payload = base64.b64encode(rng.randbytes(_PAYLOAD_BYTES)).decode()
     return Cast(by_tenant, tuple(map(quoted, SAYINGS)), tuple(map(quoted, TITLES)), payload)
 
 
-def _person(rng: random.Random, tenant: str, number: int) -> Person:
+def _story(place: int, number: int) -> str:
+    """Every second person agrees; the other stories are shared out: a tenant has few of them, each often."""
+    if number % 2 == 0:
+        return AGREES
+    others = [name for name in STORIES if name != AGREES][place :: len(TENANTS)]
+    return others[number // 2 % len(others)]
+
+
+def _person(rng: random.Random, tenant: str, number: int, story: str) -> Person:
     home = rng.choice(HOMES)
     plain = f"{rng.choice(home.first)} {rng.choice(home.last)}"
     return Person(
@@ -194,71 +230,5 @@ def _person(rng: random.Random, tenant: str, number: int) -> Person:
         phone=home.phone + digits(rng, 2),
         zoom_id=letters(rng, 22),
         user_id=f"usr_{letters(rng, 16)}",
-        agrees=number % 2 == 0,
+        story=story,
     )
-
-
-def consent_records(cast: Cast, seed: int) -> Iterator[dict[str, Any]]:
-    """Consent records of everybody, unsigned: whoever signs adds `kid` and the signature.
-
-    Those who agree have a valid grant for AI training and, under another id, one for the assist purposes. Of
-    the others some never said anything, some refused or withdrew, and some have a record that is no consent:
-    pre-ticked, bundled with terms, expired, under superseded terms, for a vague purpose, by somebody else.
-
-    Args:
-        cast: The people.
-        seed: Where all choices come from.
-    """
-    rng = random.Random(f"{seed}/consents")  # noqa: S311 - invented data must repeat, not surprise
-    for person in cast.people:
-        for platform, subject in (("c", person.user_id), ("z", person.zoom_id)):
-            kind = "cofferdam.user_id" if platform == "c" else "zoom.user_id"
-            base = _record(person, f"r-{platform}{person.number:06d}", f"{kind}:{subject}")
-            yield from _valid(base) if person.agrees else _invalid(base, rng.randrange(10))
-
-
-def _record(person: Person, record_id: str, subject: str) -> dict[str, Any]:
-    return {
-        "id": record_id,
-        "subject": subject,
-        "status": "given",
-        "grantor": "subject",
-        "mechanism": "explicit_statement",
-        "purposes": ["ai_training"],
-        "kinds": ["audio", "video", "chat", "transcript", "screen_share", "caption", "summary", "file"],
-        "scope": f"tenant:{person.tenant}",
-        "recipients": ["first_party"],
-        "terms": TERMS,
-        "event_time": clock(FIRST_DAY - timedelta(days=20, minutes=person.number)),
-        "controller": CONTROLLER,
-    }
-
-
-def _valid(base: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield base
-    assist = {
-        "purposes": ["transcription", "captioning", "meeting_summary"],
-        "mechanism": "notice_acknowledged",
-    }
-    yield {**base, **assist, "id": f"{base['id']}-a"}
-
-
-_FLAWED: tuple[dict[str, Any], ...] = (
-    {"status": "refused"},
-    {"mechanism": "preticked"},
-    {"mechanism": "tos_acceptance", "bundled": True},
-    {"valid_until": clock(FIRST_DAY - timedelta(days=1))},
-    {"terms": _OLD_TERMS},
-    {"purposes": ["ml_stuff"]},
-    {"grantor": "admin"},
-    {"conditional": True},
-)
-
-
-def _invalid(base: dict[str, Any], choice: int) -> Iterator[dict[str, Any]]:
-    if choice < len(_FLAWED):
-        yield {**base, **_FLAWED[choice]}
-    elif choice == len(_FLAWED):
-        yield base
-        later = clock(FIRST_DAY - timedelta(days=2))
-        yield {**base, "id": f"{base['id']}-w", "status": "withdrawn", "event_time": later}

@@ -6,17 +6,10 @@ import random
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from pipelines.generator_clock import clock_at
 from pipelines.generator_expected import ZOOM, Batch, Expect, taken
 from pipelines.generator_meetings import Meeting, Plan, Visit
-from pipelines.generator_people import (
-    DEVICE_LABELS,
-    Cast,
-    Person,
-    clock_at,
-    digits,
-    letters,
-    quoted,
-)
+from pipelines.generator_people import DEVICE_LABELS, Cast, Person, account_of, digits, letters, quoted
 from pipelines.generator_pools import Pools
 
 PERSONAL = ("meeting_title", "identity")
@@ -106,12 +99,12 @@ class ZoomMeeting(Meeting):
         self._pools = pools
         host = plan.visits[0].person
         self._host = host
-        self.uuid = f"{plan.key}{letters(rng, 6)}=="
-        self._account = account_of(plan.tenant)
-        self._quality_head = f'"payload":{{"account_id":"{self._account}","object":{{"uuid":"{self.uuid}",'
+        self.label = f"{plan.key}{letters(rng, 6)}=="
+        self.account = account_of(plan.tenant)
+        self._quality_head = f'"payload":{{"account_id":"{self.account}","object":{{"uuid":"{self.label}",'
         started = clock_text(self.text_at(0))
         self._about = (
-            f'"account_id":"{self._account}","object":{{"id":"{plan.number}","uuid":"{self.uuid}",'
+            f'"account_id":"{self.account}","object":{{"id":"{plan.number}","uuid":"{self.label}",'
             f'"host_id":"{host.zoom_id}","topic":{plan.title},"type":2,"start_time":"{started}",'
             f'"timezone":"{host.home.timezone}","duration":{plan.minutes}'
         )
@@ -121,17 +114,30 @@ class ZoomMeeting(Meeting):
                 f'"email":"{visit.email}","qos":['
             )
 
-    def _batch(self, expect: Expect, milliseconds: int, payload: str, before: str = "") -> Batch:
+    def _batch(
+        self,
+        expect: Expect,
+        milliseconds: int,
+        payload: str,
+        before: str = "",
+        *,
+        start: int | None = None,
+        end: int | None = None,
+        sender: Visit | None = None,
+    ) -> Batch:
+        self.note(expect, milliseconds, start, end, sender)
         return Batch(expect, [record(expect.event_type, milliseconds, payload, before)], ZOOM)
 
     def started(self) -> Batch:
         """The meeting begins."""
-        return self._batch(STARTED, self.minute_ms, f"{self._about}}}")
+        return self._batch(STARTED, self.minute_ms, f"{self._about}}}", start=self.start_ms)
 
     def ended(self) -> Batch:
         """The meeting ends."""
-        end = clock_text(self.text_at(self.minute))
-        return self._batch(ENDED, self.minute_ms, f'{self._about},"end_time":"{end}"}}')
+        end, span = clock_text(self.text_at(self.minute)), (self.start_ms, self.minute_ms)
+        return self._batch(
+            ENDED, self.minute_ms, f'{self._about},"end_time":"{end}"}}', start=span[0], end=span[1]
+        )
 
     def _participant(self, visit: Visit) -> str:
         phone = f',"phone_number":"{visit.person.phone}"' if visit.channel == "dial_in" else ""
@@ -146,7 +152,7 @@ class ZoomMeeting(Meeting):
         when = self.minute_ms + visit.milliseconds
         moment = self.text_at(self.minute) + visit.second
         body = f'{self._about},{self._participant(visit)},"join_time":"{moment}"}}}}'
-        yield self._batch(JOINED, when, body)
+        yield self._batch(JOINED, when, body, start=self.start_ms, sender=visit)
         if visit.channel in ("app", "room_device"):
             yield self._batch(DATA, when + 700, self._devices(visit))
 
@@ -155,7 +161,7 @@ class ZoomMeeting(Meeting):
         address = f"10.{self.rng.randrange(256)}.{self.rng.randrange(256)}.{self.rng.randrange(1, 255)}"
         email = f'"email":"{visit.email}",' if visit.email else ""
         return (
-            f'"account_id":"{self._account}","object":{{"uuid":"{self.uuid}","participant":{{'
+            f'"account_id":"{self.account}","object":{{"uuid":"{self.label}","participant":{{'
             f'"participant_id":"{visit.session}","participant_user_id":"{visit.subject}",{email}"data":[{{'
             f'"device":"{self.rng.choice(("WIN", "MAC", "IOS", "ANDROID", "LINUX"))}",'
             f'"location":"{visit.person.home.timezone.partition("/")[2]}",'
@@ -179,23 +185,23 @@ class ZoomMeeting(Meeting):
             f'{self._about},{self._participant(visit)},"leave_time":"{moment}",'
             f'"leave_reason":{quoted(why)}}}}}'
         )
-        yield self._batch(LEFT, when, body)
+        yield self._batch(LEFT, when, body, start=self.start_ms, sender=visit)
         if visit.channel != "dial_in":
             yield self._batch(QOS_SUMMARY, when + 900, self._quality_summary(visit))
         if self.rng.random() < 0.04:
-            yield self._batch(FEEDBACK, when + 5000, self._feedback(visit))
+            yield self._batch(FEEDBACK, when + 5000, self._feedback(visit), sender=visit)
 
     def _quality_summary(self, visit: Visit) -> str:
         parts = ",".join(self._pools.zoom_summary(self.rng))
         return (
-            f'"account_id":"{self._account}","object":{{"uuid":"{self.uuid}","participant":{{'
+            f'"account_id":"{self.account}","object":{{"uuid":"{self.label}","participant":{{'
             f'"participant_id":"{visit.session}","user_name":{visit.person.name},"id":"{visit.subject}",'
             f'"email":"{visit.email}","qos":[{parts}]}}}}'
         )
 
     def _feedback(self, visit: Visit) -> str:
         return (
-            f'"account_id":"{self._account}","object":{{"id":"{self.plan.number}","uuid":"{self.uuid}",'
+            f'"account_id":"{self.account}","object":{{"id":"{self.plan.number}","uuid":"{self.label}",'
             f'"participant":{{"participant_uuid":"{visit.key}","participant_user_id":"{visit.subject}",'
             f'"user_name":{visit.person.name},"feedback":{{"satisfied":false,"feedback_details":[{{"id":"2",'
             f'"name":"Poor audio quality"}}],"comments":{self.rng.choice(self.cast.sayings)}}}}}}}'
@@ -240,20 +246,20 @@ class ZoomMeeting(Meeting):
             visit = rng.choice(visits)
             change = ',"old_role":"attendee","new_role":"co-host"'
             body = f"{self._about},{self._participant(visit)}{change}}}}}"
-            yield self._batch(ROLE, self.minute_ms + 31_000, body)
+            yield self._batch(ROLE, self.minute_ms + 31_000, body, sender=visit)
 
     def _chat(self, sender: Visit, to: Visit) -> Batch:
         moment = self.text_at(self.minute) + sender.second
         address = f'"sender_email":"{sender.email}",' if sender.email else ""
         body = (
-            f'"account_id":"{self._account}","object":{{"id":{self.plan.number},"uuid":"{self.uuid}",'
+            f'"account_id":"{self.account}","object":{{"id":{self.plan.number},"uuid":"{self.label}",'
             f'"chat_message":{{"date_time":"{moment}","sender_session_id":"{sender.session}",'
             f'"sender_name":{sender.person.name},{address}"sender_type":"{_role(sender)}",'
             f'"recipient_session_id":"{to.session}","recipient_name":{to.person.name},'
             f'"recipient_type":"{_role(to)}","message_id":"{letters(self.rng, 24)}==",'
             f'"message_content":{self.rng.choice(self.cast.sayings)}}}}}'
         )
-        return self._batch(CHAT, self.minute_ms + sender.milliseconds, body)
+        return self._batch(CHAT, self.minute_ms + sender.milliseconds, body, sender=sender)
 
     def _sharing(self, visit: Visit) -> Batch:
         moment = self.text_at(self.minute) + visit.second
@@ -262,15 +268,17 @@ class ZoomMeeting(Meeting):
             f'"link_source":"in_meeting","source":"dropbox",'
             f'"file_link":"https://files.example/s/{letters(self.rng, 20)}","date_time":"{moment}"}}}}}}'
         )
-        return self._batch(SHARING, self.minute_ms + visit.milliseconds, body)
+        return self._batch(SHARING, self.minute_ms + visit.milliseconds, body, sender=visit)
 
     def afterwards(self) -> Iterator[Batch]:
         """Recordings and the summary."""
         if self.plan.is_recorded:
             secret = f'"download_token":"{letters(self.rng, 40)}",'
-            yield self._batch(RECORDING, self.minute_ms + 240_000, self._recording(), secret)
+            when = self.minute_ms + 240_000
+            yield self._batch(RECORDING, when, self._recording(), secret, start=self.start_ms)
         if self.plan.is_transcribed:
-            yield self._batch(SUMMARY, self.minute_ms + 300_000, self._summary())
+            when, end = self.minute_ms + 300_000, self.minute_ms
+            yield self._batch(SUMMARY, when, self._summary(), start=self.start_ms, end=end)
 
     def _recording(self) -> str:
         files = ",".join(self._file(kind, sort, "") for kind, sort, _ in _FILES)
@@ -301,8 +309,8 @@ class ZoomMeeting(Meeting):
         start, end = clock_text(self.text_at(0)), clock_text(self.text_at(self.minute))
         said = "\\n- ".join(self.rng.choice(self.cast.sayings)[1:-1] for _ in range(4))
         return (
-            f'"account_id":"{self._account}","object":{{"meeting_host_id":"{self._host.zoom_id}",'
-            f'"meeting_host_email":"{self._host.email}","meeting_uuid":"{self.uuid}",'
+            f'"account_id":"{self.account}","object":{{"meeting_host_id":"{self._host.zoom_id}",'
+            f'"meeting_host_email":"{self._host.email}","meeting_uuid":"{self.label}",'
             f'"meeting_id":{self.plan.number},"meeting_topic":{self.plan.title},'
             f'"meeting_start_time":"{start}","meeting_end_time":"{end}","summary_start_time":"{start}",'
             f'"summary_end_time":"{end}","summary_title":{self.plan.title},"summary_content":"{said}"}}'
@@ -316,11 +324,6 @@ def _role(visit: Visit) -> str:
 def clock_text(minute: str) -> str:
     """RFC 3339 text of the beginning of a minute."""
     return f"{minute}00Z"
-
-
-def account_of(tenant: str) -> str:
-    """A tenant's account id on Zoom."""
-    return f"{tenant.upper()}accountid{len(tenant)}"
 
 
 def between_meetings(rng: random.Random, person: Person, number: int, milliseconds: int) -> Batch:

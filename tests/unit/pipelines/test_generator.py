@@ -20,9 +20,8 @@ from pipelines.generate_command import generate as generate_command
 from pipelines.generator import SHAPES, EventStream, Settings, generate
 from pipelines.generator_expected import DUPLICATE, SEPARATED, Batch, Expect
 from pipelines.generator_faults import FAULTS, REASONS, make_fault
-from pipelines.generator_people import consent_records, make_cast
+from pipelines.generator_people import make_cast
 from schemas.classification import Protection
-from schemas.consent_sets import ALL_KINDS, GRANTORS, RECIPIENTS, STATUSES
 from schemas.contract import ITEMS, ArrayNode, ContractSet, Field, Node, ObjectNode, load_contracts
 from schemas.strict_json import RecordFault, parse_strict
 from schemas.telemetry import telemetry_tables
@@ -285,29 +284,6 @@ def test_files_hold_all_records_in_all_layouts(folder: Path) -> None:
     assert len(array) + len(packed) + len(lines) == EVENTS
     assert len(list(events.glob("zoom-0*.jsonl"))) > 1
     assert len(list(events.glob("cloudevents-0*.jsonl"))) > 1
-
-
-def test_consent_records_are_unsigned_and_of_closed_words(folder: Path) -> None:
-    text = (folder / "consents/unsigned-records.jsonl").read_text()
-    records = [json.loads(line) for line in text.splitlines()]
-    assert len({record["id"] for record in records}) == len(records)
-    for record in records:
-        assert not {"kid", "signature", "sig_ok"} & set(record)
-        assert record["status"] in STATUSES
-        assert record["grantor"] in GRANTORS
-        assert set(record["recipients"]) <= set(RECIPIENTS)
-        assert set(record["kinds"]) <= ALL_KINDS
-    assert {"given", "refused", "withdrawn"} <= {record["status"] for record in records}
-
-
-def test_all_who_agree_have_a_grant_on_both_platforms() -> None:
-    cast = make_cast(4, 100)
-    granted = {
-        record["subject"] for record in consent_records(cast, 4) if record["purposes"] == ["ai_training"]
-    }
-    for person in cast.people:
-        if person.agrees:
-            assert {f"zoom.user_id:{person.zoom_id}", f"cofferdam.user_id:{person.user_id}"} <= granted
 
 
 def test_addresses_are_invented() -> None:
