@@ -57,10 +57,15 @@ def arrow_type(entry: Field) -> pa.DataType:
     return pa.list_(pa.field("element", scalar)) if entry.is_list else scalar
 
 
+def is_time(entry: Field) -> bool:
+    """Whether a field holds a point in time, written out or counted since 1970."""
+    return entry.logical_type == "timestamp" or (entry.unit or "").endswith("since 1970 UTC")
+
+
 def _scalar_type(entry: Field) -> pa.DataType:
     if entry.protection is not Protection.KEEP:
         return pa.string()
-    if entry.logical_type == "timestamp":
+    if is_time(entry):
         return TIMESTAMP
     if entry.text_form is not None:
         return pa.float64()
@@ -83,7 +88,7 @@ def _table(shape: EventShape, array: tuple[str, ...], columns: list[Field]) -> T
             arrow_type(entry),
             entry.description or f"Field {entry.dotted} of the event",
             classification=_column_classification(entry),
-            unit=("ms since 1970 UTC" if entry.logical_type == "timestamp" else entry.unit) or "",
+            unit=("ms since 1970 UTC" if is_time(entry) else entry.unit) or "",
         )
         for entry in columns
     ]

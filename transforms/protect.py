@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.contract import Field
-from schemas.telemetry import TIMESTAMP, arrow_type
+from schemas.telemetry import TIMESTAMP, arrow_type, is_time
 
 EARLIEST_MS = 946_684_800_000  # 2000-01-01: no event of a meeting platform is older
 LATEST_MS = 4_102_444_800_000  # 2100-01-01
@@ -60,11 +60,6 @@ def keep(entry: Field, cells: pa.Array) -> Protected:
     if entry.logical_type == "boolean":
         return Protected(cells, [])
     return _numbers(entry, cells)
-
-
-def is_time(entry: Field) -> bool:
-    """Whether a field holds a point in time."""
-    return entry.logical_type == "timestamp" or (entry.unit or "").endswith("since 1970 UTC")
 
 
 def _strings(entry: Field, cells: pa.Array) -> Protected:

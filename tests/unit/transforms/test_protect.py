@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from schemas.classification import Protection
 from schemas.contract import Cut, Field
-from schemas.telemetry import TIMESTAMP
-from transforms.protect import EARLIEST_MS, LATEST_MS, cut_fragments, is_time, keep, timestamps
+from schemas.telemetry import TIMESTAMP, is_time
+from transforms.protect import EARLIEST_MS, LATEST_MS, cut_fragments, keep, timestamps
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 FIRST, LAST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
