@@ -54,9 +54,7 @@ def release_options(command: Any) -> Any:
         click.option("--approver", "approvers", multiple=True, metavar="ID", help="Who approved the case."),
         click.option("--export-to", metavar="PLACE", help="Where the content is to be taken."),
         click.option("--transfer-mechanism", metavar="NAME", help="What covers that under the law."),
-        click.option(
-            "--pins", type=_PATH, metavar="FILE", help="Hashes that policies and suites must have."
-        ),
+        click.option("--pins", type=_PATH, metavar="FILE", help="Hashes that policies and suites must have."),
     ]
     for option in reversed(options):
         command = option(command)
@@ -73,7 +71,7 @@ def release_options(command: Any) -> Any:
 @release_options
 @click.option("--json", "as_json", is_flag=True, help="Print the ledger as JSON.")
 @click.pass_context
-def release(context: click.Context, store: str, keys: Path, as_json: bool, **options: Any) -> None:
+def release(context: click.Context, /, store: str, keys: Path, as_json: bool, **options: Any) -> None:
     """Decide about everything in quarantine, and release what may go.
 
     Content goes to a purpose only if everybody concerned has agreed, by signed records, and every rule that

@@ -27,10 +27,8 @@ def print_release(ledger: dict[str, Any], store: str, seconds: float, console: C
         console.print(f"Test keys were allowed: {', '.join(records['test_keys'])}. Not for real content.")
     for code, number in ledger["unopened"].items():
         console.print(f"{number:,} that may go stay held, because they cannot be opened: {code}")
-    console.print(
-        f"Released now {ledger['released']:,}, before {ledger['released_before']:,}; as of {ledger['as_of']}, "
-        f"in {seconds:.1f} s. Run {ledger['run_id']}, store {store}"
-    )
+    console.print(f"Released now {ledger['released']:,}, before {ledger['released_before']:,}")
+    console.print(f"As of {ledger['as_of']}; {seconds:.1f} s. Run {ledger['run_id']}, store {store}")
 
 
 def _decisions(ledger: dict[str, Any]) -> Table:

@@ -30,7 +30,7 @@ from transforms.faults import value_free
 from transforms.manifests import FileRecord
 from transforms.release_content import Openings
 from transforms.release_counts import ReleaseCounts
-from transforms.release_rules import SINK, ReleaseRules
+from transforms.release_rules import SINK, ReleaseRules, decider_of
 from transforms.release_settings import ReleaseSettings
 from transforms.store import Store
 from validation.decisions import RELEASE
@@ -213,7 +213,7 @@ class _Commit:
         for row in self._rows(RELEASED, finished.released, list(_JUDGED)):
             written.add(_findings(row, decided, self._classes, self._rules, seen))
         expected = finished.counts.tasks - self.held_unopened
-        return check_written(written, expected)
+        return check_written(written, expected, decider_of(self._rules.policies).gate)
 
     @property
     def held_unopened(self) -> int:
@@ -268,7 +268,7 @@ class _Commit:
             "as_of": request.as_of,
             "purposes": list(request.purposes),
             "recipient": request.recipient,
-            "policy_hash": self._rules.policies.policy_hash,
+            "policy_hash": self._rules.policy_hash,
             "registry_hash": self._rules.registry_hash,
             "release_suite_hash": suite_hash,
             "records": {
@@ -350,7 +350,7 @@ def _differences(row: Mapping[str, Any], named: Mapping[str, Any], rules: Releas
     found = {word: "other" for word, column in pairs.items() if row[column] != named[column]}
     if named["decision"] != RELEASE or row["as_of"] != rules.request.as_of_time:
         found["as_of"] = "other"
-    if row["policy_hash"] != rules.policies.policy_hash:
+    if row["policy_hash"] != rules.policy_hash:
         found["policy"] = "other"
     asks = rules.policies.base_purposes.get(row["purpose"]) not in ("necessary", "authorised_case")
     if asks and not row["record_ids"]:
@@ -387,7 +387,7 @@ def export_rows(
             "contracts": sorted(lineage.contracts),
             "first": lineage.first,
             "last": lineage.last,
-            "policy_hash": rules.policies.policy_hash,
+            "policy_hash": rules.policy_hash,
             "registry_hash": rules.registry_hash,
             "release_suite_hash": suite_hash,
             "records_seen": finished.sighting.records,

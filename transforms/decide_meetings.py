@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -88,22 +88,55 @@ def instant_text(nanoseconds: int) -> str:
     return f"{_EPOCH + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
 
 
-def decide_meeting(given: MeetingInput, rules: ReleaseRules, labels: DecisionLabels) -> MeetingDecisions:
-    """Decide about every item of a meeting for every purpose of the request.
+def decide_meetings(
+    given: Sequence[MeetingInput], rules: ReleaseRules, labels: DecisionLabels
+) -> list[MeetingDecisions]:
+    """Decide about every item of some meetings for every purpose of the request.
+
+    The suites judge the cases of all meetings together: a validation costs as much for one row as for many.
+
+    Args:
+        given: The meetings.
+        rules: Policies and registry.
+        labels: What every row of the log repeats.
 
     Raises:
         PromiseBroken: The suites' verdicts cannot be relied upon; hold everything.
     """
-    return _Meeting(given, rules, labels).decide()
+    meetings = [_Meeting(one, rules, labels) for one in given]
+    asked = [(meeting, key, case) for meeting in meetings for key, case in meeting.cases()]
+    decisions = decider_of(rules.policies).decide_batch([case for _, _, case in asked])
+    for (meeting, key, _), decision in zip(asked, decisions, strict=True):
+        meeting.decided[key] = decision
+    return [meeting.decisions() for meeting in meetings]
 
 
 @dataclass(frozen=True)
-class _Verdict:
-    """A decision on representatives, ready for every class with the same findings."""
+class _Asked:
+    """A class with one purpose.
 
-    decision: Decision
-    outcomes: Mapping[int, PersonOutcome] = field(repr=False)
-    rows: Mapping[int, frozenset[int]] = field(repr=False)
+    Attributes:
+        one: The class.
+        items: Places of its items.
+        at: Places of its people.
+        question: What their records are asked.
+        codes: What their records come to.
+        chosen: For every code that occurs, the place of one person with it.
+        key: Equal for classes that are one case for the suites.
+    """
+
+    one: ItemClass
+    items: Codes = field(repr=False)
+    at: Codes = field(repr=False)
+    question: Question
+    codes: Codes = field(repr=False)
+    chosen: Mapping[int, int] = field(repr=False)
+    key: Hashable = field(repr=False)
+
+    @property
+    def end(self) -> int:
+        """End of the recording (ns since 1970); without one the case is settled before anybody is asked."""
+        return self.one.recorded_end or 0
 
 
 class _Meeting:
@@ -111,7 +144,6 @@ class _Meeting:
 
     def __init__(self, given: MeetingInput, rules: ReleaseRules, labels: DecisionLabels) -> None:
         self._given, self._rules, self._labels = given, rules, labels
-        self._decider = decider_of(rules.policies)
         persons = {link.pseudonym: link.person for link in given.links if link.registered}
         self._classes = meeting_classes(
             given.items, given.roster, persons, instants=self._instants(), labels=("ambiguous",)
@@ -120,18 +152,48 @@ class _Meeting:
         self._present = [_present(one, attested) for one in self._classes.people]
         self._peoples: dict[str | None, MeetingPeople] = {}
         self._questions: dict[tuple[str | None, str, str, Refusal | None], Question] = {}
-        self._verdicts: dict[object, _Verdict] = {}
+        self._asked: list[_Asked] = []
+        self.decided: dict[Hashable, Decision] = {}
 
-    def decide(self) -> MeetingDecisions:
-        rows: list[dict[str, Any]] = []
-        places: list[tuple[int, int]] = []
+    def cases(self) -> Iterator[tuple[Hashable, Case]]:
+        """The cases of the meeting, each once: one representative of every finding among the people."""
+        known: set[Hashable] = set()
         members = self._classes.items_by_class()
         for one, items in zip(self._classes.classes, members, strict=True):
             at = self._classes.people_of(one)
             for purpose in self._rules.request.purposes:
-                row = {**self._class_row(one, at, purpose), "items": len(items)}
-                places += [(item, len(rows)) for item in items.tolist()]
-                rows.append({**row, "decision_id": decision_id(row)})
+                fields = self._fields(one, purpose)
+                asked = self._ask(one, items, at, purpose, fields)
+                self._asked.append(asked)
+                if asked.key not in known:
+                    known.add(asked.key)
+                    yield asked.key, self._case(asked, fields)
+
+    def _ask(
+        self, one: ItemClass, items: Codes, at: Codes, purpose: str, fields: Mapping[str, Any]
+    ) -> _Asked:
+        question = self._question(one, purpose, fields)
+        codes = self._people(one.tenant).codes(at, question, one.recorded_end or 0)
+        distinct, first = np.unique(codes, return_index=True)
+        chosen = dict(zip(distinct.tolist(), at[first].tolist(), strict=True))
+        legible = one.recorded_end is not None
+        key = (one.tenant, question, one.roster_complete, tuple(fields["regions"]), legible, tuple(chosen))
+        return _Asked(one, items, at, question, codes, chosen, key)
+
+    def _case(self, asked: _Asked, fields: Mapping[str, Any]) -> Case:
+        people = self._people(asked.one.tenant)
+        subjects = [self._present[at].as_subject() for at in asked.chosen.values()]
+        book = people.book(asked.question.refusal)
+        return Case({**fields, "subjects": subjects}, book, people.registry, self._rules.request.as_of)
+
+    def decisions(self) -> MeetingDecisions:
+        """The rows of everything that was decided."""
+        rows: list[dict[str, Any]] = []
+        places: list[tuple[int, int]] = []
+        for asked in self._asked:
+            row = self._class_row(asked)
+            places += [(item, len(rows)) for item in asked.items.tolist()]
+            rows.append({**row, "decision_id": decision_id(row)})
         classes = pa.Table.from_pylist(rows, FIXED_TABLES[DECISION_CLASSES])
         return MeetingDecisions(classes, self._item_rows(classes, places), places)
 
@@ -144,16 +206,11 @@ class _Meeting:
         as_of = read_instant(self._rules.request.as_of)
         return sorted({unix_instant(time) for time in (*times, as_of) if time is not None})
 
-    def _class_row(self, one: ItemClass, at: Codes, purpose: str) -> dict[str, Any]:
+    def _class_row(self, asked: _Asked) -> dict[str, Any]:
         """The row of a class for one purpose, still without its id."""
-        fields = self._fields(one, purpose)
-        people = self._people(one.tenant)
-        question = self._question(one, purpose, fields)
-        end = 0 if one.recorded_end is None else one.recorded_end
-        codes = people.codes(at, question, end)
-        verdict = self._verdict(one, fields, question, at, codes)
-        decision = verdict.decision
-        record_ids = self._record_ids(people, question, at, codes, end, verdict)
+        one, decision = asked.one, self.decided[asked.key]
+        outcomes = dict(zip(asked.chosen, _by_position(decision, len(asked.chosen)), strict=True))
+        record_ids = self._record_ids(asked, decision, outcomes)
         return {
             "run_id": self._labels.run_id,
             "stage": self._labels.stage,
@@ -162,19 +219,20 @@ class _Meeting:
             "meeting_join": self._given.meeting,
             "kind": one.kind,
             "roots": list(one.roots),
-            "purpose": purpose,
+            "purpose": asked.question.purpose,
             "recipient": self._rules.request.recipient,
+            "items": len(asked.items),
             "decision": decision.decision,
             "primary": decision.primary,
             "reasons": list(decision.reasons),
             "advisories": list(decision.advisories),
             "regions": list(decision.regions),
-            "people": len(at),
+            "people": len(asked.at),
             "roster_complete": one.roster_complete,
             "roster_doubts": list(one.doubts),
-            "outcomes": self._outcomes(at, codes, verdict),
+            "outcomes": self._outcomes(asked, outcomes),
             "record_ids": record_ids,
-            "terms": people.terms_of(record_ids),
+            "terms": self._people(one.tenant).terms_of(record_ids),
             "policy_hash": decision.policy_hash,
             "suite_hash": decision.suite_hash,
             "registry_hash": self._rules.registry_hash,
@@ -219,53 +277,28 @@ class _Meeting:
             self._questions[key] = Question(purpose, kind, refusal, use)
         return self._questions[key]
 
-    def _verdict(
-        self, one: ItemClass, fields: Mapping[str, Any], question: Question, at: Codes, codes: Codes
-    ) -> _Verdict:
-        """The decision on one representative of every finding among the people, made once."""
-        distinct, first = np.unique(codes, return_index=True)
-        legible = one.recorded_end is not None
-        findings = tuple(distinct.tolist())
-        key = (one.tenant, question, one.roster_complete, tuple(fields["regions"]), legible, findings)
-        if key not in self._verdicts:
-            self._verdicts[key] = self._ask(
-                one, fields, question, dict(zip(findings, at[first], strict=True))
-            )
-        return self._verdicts[key]
-
-    def _ask(
-        self, one: ItemClass, fields: Mapping[str, Any], question: Question, chosen: Mapping[int, int]
-    ) -> _Verdict:
-        people = self._people(one.tenant)
-        subjects = [self._present[at].as_subject() for at in chosen.values()]
-        book, as_of = people.book(question.refusal), self._rules.request.as_of
-        decision = self._decider.decide(Case({**fields, "subjects": subjects}, book, people.registry, as_of))
-        codes, end = list(chosen), one.recorded_end or 0
-        outcomes = {codes[outcome.position]: outcome for outcome in decision.people}
-        rows = {
-            code: people.finding(int(chosen[code]), question, end).rows_of(outcome)
-            for code, outcome in outcomes.items()
-        }
-        return _Verdict(decision, outcomes, rows)
-
-    @staticmethod
     def _record_ids(
-        people: MeetingPeople, question: Question, at: Codes, codes: Codes, end: int, verdict: _Verdict
+        self, asked: _Asked, decision: Decision, outcomes: Mapping[int, PersonOutcome | None]
     ) -> list[str]:
         """Records that a decision rests on: all of a release's, of a hold the first of those who hold it."""
-        released = verdict.decision.decision == RELEASE
+        released = decision.decision == RELEASE
+        people = self._people(asked.one.tenant)
+        rows = {
+            code: people.finding(asked.chosen[code], asked.question, asked.end).rows_of(outcome)
+            for code, outcome in outcomes.items()
+            if outcome is not None and outcome.agrees is released
+        }
         found: set[str] = set()
-        for place, code in zip(at.tolist(), codes.tolist(), strict=True):
-            outcome = verdict.outcomes.get(code)
-            if outcome is not None and outcome.agrees is released:
-                found.update(people.finding(place, question, end).ids_of(verdict.rows[code]))
+        for place, code in zip(asked.at.tolist(), asked.codes.tolist(), strict=True):
+            if code in rows:
+                found.update(people.finding(place, asked.question, asked.end).ids_of(rows[code]))
         return sorted(found) if released else sorted(found)[:_RECORDS_LISTED]
 
-    def _outcomes(self, at: Codes, codes: Codes, verdict: _Verdict) -> list[dict[str, Any]]:
+    def _outcomes(self, asked: _Asked, outcomes: Mapping[int, PersonOutcome | None]) -> list[dict[str, Any]]:
         """What people's records came to, equal outcomes together."""
         alike: dict[tuple[bool, tuple[str, ...]], list[str]] = defaultdict(list)
-        for place, code in zip(at.tolist(), codes.tolist(), strict=True):
-            outcome = verdict.outcomes.get(code)
+        for place, code in zip(asked.at.tolist(), asked.codes.tolist(), strict=True):
+            outcome = outcomes[code]
             if outcome is not None:
                 alike[outcome.agrees, outcome.reasons].append(self._present[place].key)
         return [
@@ -284,6 +317,14 @@ class _Meeting:
         made = {name: classes.column(name).take(rows) for name in schema.names if name != "item_id"}
         made["item_id"] = self._given.items.column("item_id").take(items)
         return pa.Table.from_arrays([made[name] for name in schema.names], schema=schema)
+
+
+def _by_position(decision: Decision, subjects: int) -> list[PersonOutcome | None]:
+    """The outcome of each subject of a case, None for one who was not asked."""
+    found: list[PersonOutcome | None] = [None] * subjects
+    for outcome in decision.people:
+        found[outcome.position] = outcome
+    return found
 
 
 def _present(person: Person, attested: Mapping[str | None, Attested]) -> Present:

@@ -1,4 +1,8 @@
-"""Tables on their way through joins: cut by item, by meeting and by key, and put together again."""
+"""Tables on their way through joins: cut by item, by meeting and by key, and put together again.
+
+Beam's joins of several collections pickle what they carry, and a pickled slice carries its whole parent. So
+tables enter a join as bytes of Arrow IPC (`packed`) and are tables again behind it (`concat`).
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from transforms.arrow_coder import ArrowTableCoder
 from transforms.consent_intake import decode_row
 
 NO_MEETING: Final = "none"
@@ -18,10 +23,11 @@ OTHER_MEETINGS: Final = 64
 """Rows about other meetings that travel with a person to a meeting."""
 
 _SHARD_DIGITS: Final = 2
+_CODER: Final = ArrowTableCoder()
 
 
-def shards_by(table: pa.Table, column: str) -> Iterator[tuple[str, pa.Table]]:
-    """A table cut by the first byte of an id (hexadecimal text or bytes)."""
+def shards_by(table: pa.Table, column: str) -> Iterator[tuple[str, bytes]]:
+    """A table cut by the first byte of an id (hexadecimal text or bytes), packed."""
     if pa.types.is_string(table.schema.field(column).type):
         shards = pc.utf8_slice_codeunits(table.column(column), 0, _SHARD_DIGITS)
     else:
@@ -30,8 +36,8 @@ def shards_by(table: pa.Table, column: str) -> Iterator[tuple[str, pa.Table]]:
     yield from groups(table, shards)
 
 
-def by_meeting(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
-    """A table cut by meeting; what has none is spread by its first column that is an id."""
+def by_meeting(table: pa.Table) -> Iterator[tuple[str, bytes]]:
+    """A table cut by meeting, packed; what has none is spread by its id."""
     keys = table.column("meeting_join")
     if keys.null_count:
         spread = table.column("item_id" if "item_id" in table.column_names else "event_id")
@@ -40,8 +46,8 @@ def by_meeting(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
     yield from groups(table, keys)
 
 
-def groups(table: pa.Table, keys: pa.Array | pa.ChunkedArray) -> Iterator[tuple[str, pa.Table]]:
-    """A table cut by equal keys."""
+def groups(table: pa.Table, keys: pa.Array | pa.ChunkedArray) -> Iterator[tuple[str, bytes]]:
+    """A table cut by equal keys, packed."""
     if not table.num_rows:
         return
     whole = keys.combine_chunks() if isinstance(keys, pa.ChunkedArray) else keys
@@ -54,12 +60,22 @@ def groups(table: pa.Table, keys: pa.Array | pa.ChunkedArray) -> Iterator[tuple[
     ends = [*starts[1:].tolist(), len(order)]
     names = encoded.dictionary.to_pylist()
     for start, end in zip(starts.tolist(), ends, strict=True):
-        yield names[codes[order[start]]], ordered.slice(start, end - start)
+        yield names[codes[order[start]]], packed(ordered.slice(start, end - start))
 
 
-def concat(tables: Iterable[pa.Table], schema: pa.Schema) -> pa.Table:
-    """Some tables as one, in an order that does not depend on how they came."""
-    found = [table.cast(schema) for table in tables]
+def packed(table: pa.Table) -> bytes:
+    """A table as bytes, with its own rows only."""
+    return _CODER.encode(table)
+
+
+def unpacked(content: bytes) -> pa.Table:
+    """The table behind some bytes."""
+    return _CODER.decode(content)
+
+
+def concat(tables: Iterable[bytes], schema: pa.Schema) -> pa.Table:
+    """Some packed tables as one."""
+    found = [unpacked(content).cast(schema) for content in tables]
     return pa.concat_tables(found) if found else schema.empty_table()
 
 

@@ -6,6 +6,11 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from validation.decisions import RELEASE
+
 
 @dataclass
 class ReleaseCounts:
@@ -28,6 +33,24 @@ class ReleaseCounts:
     rows: Counter[str] = field(default_factory=Counter)
     tasks: int = 0
     released_before: int = 0
+
+    def add(self, items: pa.Table, classes: pa.Table, tasks: pa.Table) -> None:
+        """Count what was decided about some items.
+
+        Args:
+            items: The items, with ``ambiguous``.
+            classes: Rows of the table of classes.
+            tasks: What is to be released of them now.
+        """
+        self.items += items.num_rows
+        self.ambiguous += pc.sum(items.column("ambiguous")).as_py() or 0
+        self.classes += classes.num_rows
+        self.tasks += tasks.num_rows
+        released = 0
+        for row in classes.select(["purpose", "kind", "decision", "primary", "items"]).to_pylist():
+            self.decisions[row["purpose"], row["kind"], row["decision"], row["primary"]] += row["items"]
+            released += row["items"] if row["decision"] == RELEASE else 0
+        self.released_before += released - tasks.num_rows
 
     def merge(self, other: ReleaseCounts) -> None:
         """Add another bundle's counts."""

@@ -104,6 +104,7 @@ class ReleaseRules:
         signing_keys: Registered signing keys.
         allow_test_keys: Whether keys marked test are keys.
         registry_hash: SHA-256 of the registry.
+        policy_hash: SHA-256 of the policies.
     """
 
     request: ReleaseRequest
@@ -113,6 +114,10 @@ class ReleaseRules:
     signing_keys: Mapping[str, SigningKey] = field(repr=False)
     allow_test_keys: bool
     registry_hash: str
+    policy_hash: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "policy_hash", self.policies.policy_hash)
 
     def item_fields(self, tenant: str | None, meeting: str | None, kind: str, purpose: str) -> dict[str, Any]:
         """What is known of items of a kind in a meeting before anybody's presence and records.

@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import apache_beam as beam
-import pyarrow as pa
 
 from transforms.commit_release import Finished, Sighting, commit_release, look_again
 from transforms.consent_intake import IntakeCounts, total_intake
 from transforms.faults import value_free
 from transforms.manifests import FileRecord
-from transforms.meeting_joins import shards_by
+from transforms.meeting_joins import shards_by, unpacked
 from transforms.release_content import Openings, total_openings
 from transforms.release_counts import ReleaseCounts, total_counts
 from transforms.release_rules import ReleaseRules
@@ -55,7 +54,7 @@ class LostTasks(beam.PTransform[Any, Any]):
     """What was decided to go and, decided again, may not."""
 
     def expand(self, tasks: tuple[Any, Any]) -> Any:
-        """(table[tasks], table[tasks]) -> number of items and purposes."""
+        """Packed table[tasks], twice -> number of items and purposes."""
         first, second = tasks
         return (
             {
@@ -67,18 +66,18 @@ class LostTasks(beam.PTransform[Any, Any]):
         )
 
 
-def _by_item(tasks: pa.Table) -> Iterator[tuple[str, pa.Table]]:
+def _by_item(tasks: bytes) -> Iterator[tuple[str, bytes]]:
     with value_free("compare decisions"):
-        yield from shards_by(tasks.select(["item_id", "purpose"]), "item_id")
+        yield from shards_by(unpacked(tasks).select(["item_id", "purpose"]), "item_id")
 
 
-def _lost(keyed: tuple[str, Mapping[str, Iterable[pa.Table]]]) -> int:
+def _lost(keyed: tuple[str, Mapping[str, Iterable[bytes]]]) -> int:
     with value_free("compare decisions"):
         return len(_pairs(keyed[1]["first"]) - _pairs(keyed[1]["second"]))
 
 
-def _pairs(tables: Iterable[pa.Table]) -> set[tuple[str, str]]:
-    return {(row["item_id"], row["purpose"]) for table in tables for row in table.to_pylist()}
+def _pairs(tables: Iterable[bytes]) -> set[tuple[str, str]]:
+    return {(row["item_id"], row["purpose"]) for table in tables for row in unpacked(table).to_pylist()}
 
 
 @dataclass

@@ -8,6 +8,7 @@ ledger; what every worker gets are the rules and the few records of which nobody
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -33,7 +34,7 @@ from transforms.consent_intake import (
     rows_of_people,
     total_intake,
 )
-from transforms.decide_meetings import DecisionLabels, MeetingInput, decide_meeting
+from transforms.decide_meetings import DecisionLabels, MeetingDecisions, MeetingInput, decide_meetings
 from transforms.faults import value_free
 from transforms.keys import ReleaseKeys
 from transforms.meeting_joins import (
@@ -41,10 +42,12 @@ from transforms.meeting_joins import (
     by_meeting,
     concat,
     mark_items,
+    packed,
     roster_identifiers,
     rows_for_meeting,
     senders,
     shards_by,
+    unpacked,
 )
 from transforms.parquet_files import TableWriter
 from transforms.pseudonyms import join_pseudonyms
@@ -60,6 +63,7 @@ from transforms.release_counts import ReleaseCounts
 from transforms.release_rules import ReleaseRules
 from transforms.release_settings import ReleaseSettings
 from transforms.store import Store
+from transforms.store_files import open_files
 
 FILES, COUNTS, TASKS, READ, OWNERLESS, ROWS, WANTED, AGAIN, UNPLACED = (
     "files",
@@ -81,6 +85,9 @@ _MARKED: Final = pa.schema(
         pa.field("released_for", pa.list_(pa.string())),
     ]
 )
+_GATHERED_CELLS: Final = 100_000
+"""Items, roster rows and records that wait to be decided about together."""
+
 _TASK_LIST_CELLS: Final = 1_000_000
 """Cells of lists in one table of tasks: releases that rest on very many records travel in smaller tables."""
 
@@ -93,7 +100,7 @@ class ReadItems(beam.PTransform[Any, Any]):
     recipient: str
 
     def expand(self, pipeline: Any) -> Any:
-        """Nothing -> (meeting, table[items]); `counts`: ReleaseCounts."""
+        """Nothing -> (meeting, packed table[items])."""
         items = _scan(pipeline, "Items", self.settings, QUARANTINE_ITEMS)
         released = _scan(pipeline, "Released", self.settings, RELEASED, ["item_id", "purpose", "recipient"])
         shards = {
@@ -103,7 +110,7 @@ class ReadItems(beam.PTransform[Any, Any]):
         return (
             shards
             | "ByItem" >> beam.CoGroupByKey()
-            | "Mark" >> beam.FlatMap(_mark).with_output_types(tuple[str, pa.Table])
+            | "Mark" >> beam.FlatMap(_mark).with_output_types(tuple[str, bytes])
         )
 
 
@@ -133,18 +140,23 @@ def _read(path: str, store: str, table: str, columns: list[str] | None) -> Itera
             yield pa.Table.from_batches([batch])
 
 
-def _shards(table: pa.Table, column: str) -> Iterator[tuple[str, pa.Table]]:
+def _shards(table: pa.Table, column: str) -> Iterator[tuple[str, bytes]]:
     with value_free("spread"):
         yield from shards_by(table, column)
 
 
-def _released_shards(table: pa.Table, recipient: str) -> Iterator[tuple[str, pa.Table]]:
+def _packed_shards(content: bytes, column: str) -> Iterator[tuple[str, bytes]]:
+    with value_free("spread"):
+        yield from shards_by(unpacked(content), column)
+
+
+def _released_shards(table: pa.Table, recipient: str) -> Iterator[tuple[str, bytes]]:
     with value_free("spread"):
         mine = table.filter(pc.equal(table.column("recipient"), recipient))
         yield from shards_by(mine.select(["item_id", "purpose"]), "item_id")
 
 
-def _mark(shard: tuple[str, Mapping[str, Iterable[pa.Table]]]) -> Iterator[tuple[str, pa.Table]]:
+def _mark(shard: tuple[str, Mapping[str, Iterable[bytes]]]) -> Iterator[tuple[str, bytes]]:
     with value_free("mark items"):
         items = concat(shard[1]["items"], FIXED_TABLES[QUARANTINE_ITEMS])
         released = concat(shard[1]["released"], _RELEASED_IDS)
@@ -159,12 +171,12 @@ class ReadRoster(beam.PTransform[Any, Any]):
     settings: ReleaseSettings
 
     def expand(self, pipeline: Any) -> Any:
-        """Nothing -> (meeting, table[roster])."""
+        """Nothing -> (meeting, packed table[roster])."""
         roster = _scan(pipeline, "Roster", self.settings, ROSTER)
-        return roster | "ByMeeting" >> beam.FlatMap(_by_meeting).with_output_types(tuple[str, pa.Table])
+        return roster | "ByMeeting" >> beam.FlatMap(_by_meeting).with_output_types(tuple[str, bytes])
 
 
-def _by_meeting(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
+def _by_meeting(table: pa.Table) -> Iterator[tuple[str, bytes]]:
     with value_free("spread"):
         yield from by_meeting(table.filter(pc.is_valid(table.column("meeting_join"))))
 
@@ -255,14 +267,14 @@ class FindPeople(beam.PTransform[Any, Any]):
         return {"links": resolved["links"], "rows": rows}
 
 
-def _participants(keyed: tuple[str, pa.Table]) -> Iterator[tuple[str, str]]:
+def _participants(keyed: tuple[str, bytes]) -> Iterator[tuple[str, str]]:
     with value_free("list participants"):
-        yield from ((pseudonym, keyed[0]) for pseudonym in sorted(roster_identifiers(keyed[1])))
+        yield from ((pseudonym, keyed[0]) for pseudonym in sorted(roster_identifiers(unpacked(keyed[1]))))
 
 
-def _item_senders(keyed: tuple[str, pa.Table]) -> Iterator[tuple[str, str]]:
+def _item_senders(keyed: tuple[str, bytes]) -> Iterator[tuple[str, str]]:
     with value_free("list senders"):
-        yield from ((pseudonym, keyed[0]) for pseudonym in sorted(senders(keyed[1])))
+        yield from ((pseudonym, keyed[0]) for pseudonym in sorted(senders(unpacked(keyed[1]))))
 
 
 def _resolve(keyed: tuple[str, Mapping[str, Iterable[Any]]]) -> Iterator[Any]:
@@ -301,7 +313,7 @@ class DecideMeetings(beam.PTransform[Any, Any]):
     read: Any = field(repr=False)
 
     def expand(self, inputs: Mapping[str, Any]) -> Any:
-        """items, roster, links, rows -> `files`: FileRecord, `tasks`: table, `again`, `counts`."""
+        """items, roster, links, rows -> FileRecord; `tasks`: packed table; `again`: as items; `counts`."""
         step = _DecideMeeting(self.settings, self.rules, self.stage)
         return (
             dict(inputs)
@@ -314,15 +326,21 @@ class DecideMeetings(beam.PTransform[Any, Any]):
 
 
 class _DecideMeeting(beam.DoFn):
-    """Decides a bundle's meetings and writes the log of it."""
+    """Decides about meetings, many at a time, and writes the log of it."""
 
     def __init__(self, settings: ReleaseSettings, rules: ReleaseRules, stage: str) -> None:
         self._settings, self._rules, self._stage = settings, rules, stage
-        self._writers: dict[str, TableWriter] = {}
+        self._start()
+
+    def _start(self) -> None:
         self._counts = ReleaseCounts()
+        self._writers: dict[str, TableWriter] = {}
+        self._waiting: list[tuple[str, MeetingInput]] = []
+        self._cells = 0
+        self._records_seen = ""
 
     def start_bundle(self) -> None:
-        self._counts, self._writers = ReleaseCounts(), {}
+        self._start()
 
     def process(
         self,
@@ -330,75 +348,77 @@ class _DecideMeeting(beam.DoFn):
         ownerless: Sequence[bytes],
         read: Sequence[IntakeCounts],
     ) -> Iterator[Any]:
+        with self._abandoning("gather meetings"):
+            self._records_seen = total_intake(read).fingerprint
+            self._gather(*keyed, ownerless)
+        if self._cells >= _GATHERED_CELLS:
+            with self._abandoning("decide"):
+                yield from self._decide_all()
+
+    def finish_bundle(self) -> Iterator[Any]:
+        with self._abandoning("decide"):
+            for output in self._decide_all():
+                yield beam.pvalue.TaggedOutput(output.tag, _at_end(output.value))
+        with self._abandoning("finish files"):
+            records = [record for writer in self._writers.values() for record in writer.close()]
+        for record in records:
+            yield _at_end(record)
+        yield beam.pvalue.TaggedOutput(COUNTS, _at_end(self._counts))
+
+    @contextmanager
+    def _abandoning(self, step: str) -> Iterator[None]:
+        """Delete what was written if anything goes wrong."""
         try:
-            with value_free("decide"):
-                yield from self._decide(*keyed, ownerless, total_intake(read))
+            with value_free(step):
+                yield
         except BaseException:
-            self._abandon()
+            for writer in self._writers.values():
+                writer.abandon()
             raise
 
-    def _decide(
-        self,
-        meeting: str,
-        found: Mapping[str, Iterable[Any]],
-        ownerless: Sequence[bytes],
-        read: IntakeCounts,
-    ) -> Iterator[Any]:
-        items = concat(found["items"], _MARKED).sort_by([("item_id", "ascending"), ("key_id", "ascending")])
+    def _gather(self, meeting: str, found: Mapping[str, Iterable[Any]], ownerless: Sequence[bytes]) -> None:
+        items = concat(found["items"], _MARKED)
         if not items.num_rows:
             return
         given = MeetingInput(
             None if meeting.startswith(NO_MEETING) else meeting,
-            items,
+            items.sort_by([("item_id", "ascending"), ("key_id", "ascending")]),
             concat(found["roster"], FIXED_TABLES[ROSTER]),
             list(found["links"]),
             dict(found["rows"]),
             ownerless,
         )
-        labels = DecisionLabels(self._settings.run_id, self._stage, read.fingerprint)
-        decisions = decide_meeting(given, self._rules, labels)
+        self._waiting.append((meeting, given))
+        self._cells += items.num_rows + given.roster.num_rows + sum(map(len, given.rows.values()))
+
+    def _decide_all(self) -> Iterator[Any]:
+        labels = DecisionLabels(self._settings.run_id, self._stage, self._records_seen)
+        waiting, self._waiting, self._cells = self._waiting, [], 0
+        decided = decide_meetings([given for _, given in waiting], self._rules, labels)
+        for (meeting, given), decisions in zip(waiting, decided, strict=True):
+            yield from self._finish(meeting, given.items, decisions)
+
+    def _finish(self, meeting: str, items: pa.Table, decisions: MeetingDecisions) -> Iterator[Any]:
         tasks = release_tasks(items, decisions)
         self._write(DECISION_CLASSES, decisions.classes)
         self._write(DECISION_ITEMS, decisions.items)
-        self._count(items, decisions.items, decisions.classes, tasks)
+        self._counts.add(items, decisions.classes, tasks)
         for piece in _in_pieces(tasks):
-            yield beam.pvalue.TaggedOutput(TASKS, piece)
+            yield beam.pvalue.TaggedOutput(TASKS, packed(piece))
         if tasks.num_rows:
             chosen = pc.is_in(items.column("item_id"), value_set=pc.unique(tasks.column("item_id")))
-            yield beam.pvalue.TaggedOutput(AGAIN, (meeting, items.filter(chosen)))
-
-    def _count(self, items: pa.Table, rows: pa.Table, classes: pa.Table, tasks: pa.Table) -> None:
-        counts = self._counts
-        counts.items += items.num_rows
-        counts.ambiguous += pc.sum(items.column("ambiguous")).as_py() or 0
-        counts.classes += classes.num_rows
-        counts.tasks += tasks.num_rows
-        released = 0
-        for row in classes.select(["purpose", "kind", "decision", "primary", "items"]).to_pylist():
-            counts.decisions[row["purpose"], row["kind"], row["decision"], row["primary"]] += row["items"]
-            released += row["items"] if row["decision"] == "RELEASE" else 0
-        counts.released_before += released - tasks.num_rows
+            yield beam.pvalue.TaggedOutput(AGAIN, (meeting, packed(items.filter(chosen))))
 
     def _write(self, table: str, rows: pa.Table) -> None:
         if table not in self._writers:
-            self._writers[table] = Store.open(self._settings.store).writer(self._settings.run_id, table)
+            files = open_files(self._settings.store)
+            self._writers[table] = TableWriter(files, self._settings.run_id, table, FIXED_TABLES[table])
         self._writers[table].append(rows)
         self._counts.rows[table] += rows.num_rows
 
-    def finish_bundle(self) -> Iterator[Any]:
-        try:
-            with value_free("finish files"):
-                records = [record for writer in self._writers.values() for record in writer.close()]
-        except BaseException:
-            self._abandon()
-            raise
-        for record in records:
-            yield WindowedValue(record, _END, (GlobalWindow(),))
-        yield beam.pvalue.TaggedOutput(COUNTS, WindowedValue(self._counts, _END, (GlobalWindow(),)))
 
-    def _abandon(self) -> None:
-        for writer in self._writers.values():
-            writer.abandon()
+def _at_end(value: Any) -> WindowedValue:
+    return WindowedValue(value, _END, (GlobalWindow(),))
 
 
 def _in_pieces(tasks: pa.Table) -> Iterator[pa.Table]:
@@ -419,15 +439,15 @@ class OpenAndWrite(beam.PTransform[Any, Any]):
     keys: ReleaseKeys = field(repr=False)
 
     def expand(self, tasks: Any) -> Any:
-        """table[tasks] -> FileRecord; `counts`: Openings; `unplaced`: number of items that lie nowhere."""
+        """Packed table[tasks] -> FileRecord; `counts`: Openings; `unplaced`: number that lies nowhere."""
         places = (
             tasks.pipeline
             | "BlobStore" >> beam.Create([self.settings.store], reshuffle=False)
-            | "BlobPlaces" >> beam.FlatMap(_places)
+            | "BlobPlaces" >> beam.FlatMap(_places).with_output_types(pa.Table)
         )
         located = (
             {
-                TASKS: tasks | "TaskShards" >> beam.FlatMap(_shards, "key_id"),
+                TASKS: tasks | "TaskShards" >> beam.FlatMap(_packed_shards, "key_id"),
                 "places": places | "PlaceShards" >> beam.FlatMap(_shards, "key_id"),
             }
             | "ByKey" >> beam.CoGroupByKey()
@@ -447,7 +467,7 @@ def _places(store: str) -> Iterator[pa.Table]:
         yield from blob_places(Store.open(store))
 
 
-def _place(keyed: tuple[str, Mapping[str, Iterable[pa.Table]]]) -> Iterator[Any]:
+def _place(keyed: tuple[str, Mapping[str, Iterable[bytes]]]) -> Iterator[Any]:
     with value_free("find blobs"):
         tasks = concat(keyed[1][TASKS], TASK_SCHEMA)
         if not tasks.num_rows:
@@ -457,7 +477,8 @@ def _place(keyed: tuple[str, Mapping[str, Iterable[pa.Table]]]) -> Iterator[Any]
         if lost := found.num_rows - known.num_rows:
             yield beam.pvalue.TaggedOutput(UNPLACED, lost)
         for path in pc.unique(known.column("path")).to_pylist():
-            yield path, known.filter(pc.equal(known.column("path"), path)).drop_columns(["path"])
+            here = known.filter(pc.equal(known.column("path"), path))
+            yield path, packed(here.drop_columns(["path"]))
 
 
 class _OpenFile(beam.DoFn):
@@ -471,7 +492,7 @@ class _OpenFile(beam.DoFn):
     def start_bundle(self) -> None:
         self._releaser = None
 
-    def process(self, keyed: tuple[str, Iterable[pa.Table]]) -> None:
+    def process(self, keyed: tuple[str, Iterable[bytes]]) -> None:
         with value_free("open content"):
             if self._releaser is None:
                 self._store = Store.open(self._settings.store)
@@ -497,5 +518,5 @@ class _OpenFile(beam.DoFn):
             releaser.abandon()
             raise
         for record in records:
-            yield WindowedValue(record, _END, (GlobalWindow(),))
-        yield beam.pvalue.TaggedOutput(COUNTS, WindowedValue(releaser.openings, _END, (GlobalWindow(),)))
+            yield _at_end(record)
+        yield beam.pvalue.TaggedOutput(COUNTS, _at_end(releaser.openings))

@@ -152,7 +152,7 @@ class World:
 
     def adults(self, *names: str, **about: Any) -> None:
         plain = {"region": "eu", "age": "adult", "relation": "guest", **about}
-        self.people({name: plain for name in names})
+        self.people(dict.fromkeys(names, plain))
 
     def record(self, person: str, status: str = "given", **changes: Any) -> str:
         """A signed record."""

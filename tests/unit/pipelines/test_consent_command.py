@@ -164,7 +164,7 @@ def test_a_gap_in_the_lawful_bases_is_refused_with_file_and_line(folder: Path) -
 
 
 def test_an_article_that_is_missing_is_a_gap(folder: Path) -> None:
-    change_json(folder, "purposes.json", "articles.in", ...)
+    change_json(folder, "purposes.json", "articles.in.consent", ...)
     assert [each.code for each in lint_registry(folder)[1]] == ["POLICY_BASIS_MISSING"]
 
 
