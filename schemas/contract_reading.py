@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -330,7 +331,8 @@ class _Reader:
     ) -> Any:
         """A number among the options; a text or a truth value there would be compared with data later."""
         value = options.get(name)
-        if value is None or (isinstance(value, types) and not isinstance(value, bool)):
+        is_number = isinstance(value, types) and not isinstance(value, bool)
+        if value is None or (is_number and math.isfinite(value)):
             return value
         self._problem(where, "BAD_BOUNDS", f"{name} must be a number")
         return None
