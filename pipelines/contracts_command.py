@@ -99,6 +99,8 @@ def draft(samples: tuple[Path, ...], source: str, family: str, type_at: str, out
     draft names every field at any depth and classifies each as content.unclassified: all of it is sealed
     until you say what it is. No value of a sample is written but the event types. Objects whose keys look
     like data (ids, names) are sealed as a whole.
+
+    Exit codes: 0 written, 2 the samples or the output cannot be used.
     """
     if output is not None and output.exists():
         raise ConfigurationError("OUTPUT_EXISTS", f"{output} exists already; name another file for --output")
@@ -151,6 +153,8 @@ def show(files: tuple[Path, ...], source: str | None, name: str | None, layout: 
     FILES are contract files or folders; without any, the contracts that come with Cofferdam are shown. The
     lane is where a value travels once it is protected: service, metadata, content (sealed) or none (dropped).
     Long bounds are cut short in a table, and stand in full in JSON and Markdown.
+
+    Exit codes: 0 shown, 2 a contract has problems or nothing matches.
     """
     found = [
         shape

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from typing import Any
 import click
 
 from pipelines.command_errors import reported
+from pipelines.quiet_start import quiet_start
 from schemas.errors import ConfigurationError, PromiseBroken
 
 MARK = ".cofferdam-demo"
@@ -149,12 +149,8 @@ def _make_keys(show: Demo) -> None:
 
     show.heading("Make keys: one side seals and cannot open, the other opens", f"keys init {show.keys}")
     create_key_directory(show.keys, created=datetime.now(UTC).date())
-    # Beam reports a missing optional part on the root logger when it is first imported.
-    logging.disable(logging.WARNING)
-    import pipelines.run_ingest  # noqa: F401
-
-    logging.disable(logging.NOTSET)
-    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
+    with quiet_start():
+        import pipelines.run_ingest  # noqa: F401
 
 
 def _by_hand(show: Demo) -> None:

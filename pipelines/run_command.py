@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-import logging
+import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -13,6 +14,8 @@ from typing import Any
 import click
 
 from pipelines.command_errors import reported
+from pipelines.quiet_start import quiet_start
+from pipelines.release_options import release_arguments, release_options
 from schemas.errors import EXIT_TOO_MUCH_HELD, ConfigurationError
 
 _EXIT_CODES = """\b
@@ -92,10 +95,19 @@ Exit codes:
     metavar="DAYS",
     help="Look for duplicates among the digests of so many past days only (default: all of the store's).",
 )
+@click.option(
+    "--release-keys",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="The release side: KEYS/release. With it, and the options from --consents on, a release follows in a "
+    "process of its own; this one never opens the private key.",
+)
+@release_options
 @click.option("--json", "as_json", is_flag=True, help="Print the ledger as JSON.")
 @click.pass_context
 def run(
     context: click.Context,
+    /,
     patterns: tuple[str, ...],
     store: str,
     keys: Path,
@@ -105,7 +117,9 @@ def run(
     record_cap: int,
     split_bytes: int,
     digest_days: int | None,
+    release_keys: Path | None,
     as_json: bool,
+    **release: Any,
 ) -> None:
     """Take meeting events apart: typed telemetry into tables, content sealed into quarantine.
 
@@ -116,10 +130,10 @@ def run(
     --direct_num_workers 2 --direct_running_mode multi_processing. DirectRunner, the default, is Beam's
     in-process runner; it downloads nothing.
     """
-    from pipelines.run_ingest import IngestRequest, run_ingest
+    with quiet_start():
+        from pipelines.run_ingest import IngestRequest, run_ingest
     from pipelines.run_report import print_ledger
 
-    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
     today = datetime.now(UTC).date()
     request = IngestRequest(
         patterns=patterns,
@@ -133,6 +147,7 @@ def run(
         digest_since=_since(today, digest_days),
         beam_arguments=tuple(context.args),
     )
+    following = release_arguments(store, release_keys, as_json, release)
     with reported():
         refuse_misspelt(context.args)
         started, cpu = time.monotonic(), time.process_time()
@@ -142,7 +157,16 @@ def run(
             click.echo(json.dumps({**ledger, **{key: round(value, 2) for key, value in elapsed.items()}}))
         else:
             print_ledger(ledger, store, elapsed["seconds"])
-        context.exit(_exit_code(ledger, max_held_ratio))
+    exit_code = _exit_code(ledger, max_held_ratio)
+    if following is not None:
+        exit_code = _release_after(following, context.args) or exit_code
+    context.exit(exit_code)
+
+
+def _release_after(arguments: Sequence[str], beam_arguments: Sequence[str]) -> int:
+    """Run the release in a process of its own: only that one opens the private key."""
+    main = "from pipelines.cli import main; main()"
+    return subprocess.run([sys.executable, "-c", main, *arguments, *beam_arguments], check=False).returncode  # noqa: S603
 
 
 def _since(today: date, days: int | None) -> date | None:

@@ -17,7 +17,7 @@ class _Absent:
         return "absent"
 
 
-ABSENT = _Absent()
+ABSENT: Any = _Absent()
 """Leaves a field out."""
 
 REGISTRY: dict[str, Any] = {
