@@ -99,8 +99,8 @@ Exit codes:
     "--release-keys",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="The release side: KEYS/release. With it, and the options from --consents on, a release follows in a "
-    "process of its own; this one never opens the private key.",
+    help="The release side: KEYS/release. With it, and the options from --consents on, a release follows in "
+    "a process of its own; this one never opens the private key.",
 )
 @release_options
 @click.option("--json", "as_json", is_flag=True, help="Print the ledger as JSON.")
