@@ -150,6 +150,11 @@ class FindDuplicates(beam.PTransform[Any, Any]):
 
 
 def _earlier(store: str, since: date | None) -> Iterator[tuple[int, pa.Table]]:
+    with value_free("read earlier digests"):
+        yield from _earlier_digests(store, since)
+
+
+def _earlier_digests(store: str, since: date | None) -> Iterator[tuple[int, pa.Table]]:
     opened = Store.open(store)
     if DIGESTS not in opened.tables():
         return
@@ -212,28 +217,29 @@ class _SeparateTask(beam.DoFn):
         self._taker: BlockTaker | None = None
 
     def setup(self) -> None:
-        digester = RecordDigester(self._keys.digest_key)
-        pseudonyms = PseudonymSpaces(self._keys)
-        self._digester = digester
-        self._separator = Separator(self._contracts, self._settings.source, pseudonyms, digester)
-        self._telemetry = all_telemetry_tables(self._contracts)
+        with value_free("set up a worker"):
+            self._digester = RecordDigester(self._keys.digest_key)
+            pseudonyms = PseudonymSpaces(self._keys)
+            self._separator = Separator(self._contracts, self._settings.source, pseudonyms, self._digester)
+            self._telemetry = all_telemetry_tables(self._contracts)
         # Contracts, decoders and the graph live as long as the worker: the collector need not walk them.
         gc.collect()
         gc.freeze()
 
     def start_bundle(self) -> None:
         settings = self._settings
-        self._writer = BundleWriter(
-            settings.store, settings.run_id, self._keys, self._telemetry, settings.received
-        )
-        self._taker = BlockTaker(self._separator, self._digester, self._writer, settings.run_id)
+        with value_free("begin a bundle"):
+            self._writer = BundleWriter(
+                settings.store, settings.run_id, self._keys, self._telemetry, settings.received
+            )
+            self._taker = BlockTaker(self._separator, self._digester, self._writer, settings.run_id)
 
     def process(self, task: ReadTask, verdicts: Sequence[pa.Table]) -> None:
         assert self._writer is not None  # noqa: S101 - Beam starts a bundle before it processes
         assert self._taker is not None  # noqa: S101
-        index = VerdictIndex(verdicts)
         try:
             with value_free("separate"):
+                index = VerdictIndex(verdicts)
                 for block in blocks_of(task, self._settings):
                     self._taker.take(block, index)
                     PROGRESS.add_separated(len(block.records))
