@@ -236,7 +236,8 @@ class _Judge:
         reasons = {_DEADLINES[name] for name in self._declared if name in _DEADLINES}
         if question.kind == UNCLASSIFIED:
             return reasons | {"CLASS_UNKNOWN"}
-        regions = {self._regions[place] for place in question.visits}
+        # Where nobody was there, nobody can say whose law holds.
+        regions = {self._regions[place] for place in question.visits} or {None}
         law = law_of({storage_region(self._meeting.account), *regions})
         reasons |= self._of_the_meeting(question, law)
         if not question.visits:

@@ -173,7 +173,7 @@ def plan_meeting(rng: random.Random, cast: Cast, starts: int, largest: int, numb
     visits = [_visit(rng, person, place, minutes, sort) for place, person in enumerate(people)]
     if sort == MIXED:
         visits.extend(_return(rng, visit, minutes) for visit in visits if rng.random() < 0.05)
-    turn = number // len(SORTS) * SORTS.count(DECLARED) + SORTS[: number % len(SORTS)].count(DECLARED)
+    declared = _declared(number) if sort == DECLARED else {}
     return Plan(
         sort=sort,
         tenant=tenant,
@@ -181,12 +181,18 @@ def plan_meeting(rng: random.Random, cast: Cast, starts: int, largest: int, numb
         minutes=minutes,
         visits=tuple(visits),
         title=rng.choice(cast.titles),
-        declared=DECLARATIONS[turn % len(DECLARATIONS)] if sort == DECLARED else {},
+        declared=declared,
         is_recorded=sort != MIXED or rng.random() < 0.4,
-        is_transcribed=sort != MIXED or rng.random() < 0.4,
+        is_transcribed="capture" not in declared and (sort != MIXED or rng.random() < 0.4),
         key=letters(rng, 16),
         number=digits(rng, 11),
     )
+
+
+def _declared(number: int) -> Mapping[str, Any]:
+    """What the tenant attests of a meeting of which it attests something."""
+    turn = number // len(SORTS) * SORTS.count(DECLARED) + SORTS[: number % len(SORTS)].count(DECLARED)
+    return DECLARATIONS[turn % len(DECLARATIONS)]
 
 
 def _choose(rng: random.Random, cast: Cast, tenant: str, sort: str, largest: int) -> list[Person]:
