@@ -1,4 +1,4 @@
-"""``cofferdam explain``: what a reason code means, the law behind it, and what would change the outcome."""
+"""``cofferdam explain``: what a reason code means, or why an item is held, and what would change that."""
 
 from __future__ import annotations
 
@@ -21,12 +21,19 @@ _EFFECTS = {
 
 @click.command(name="explain")
 @click.argument("code", required=False, metavar="[CODE]")
+@click.option("--store", metavar="DIR", help="The store that the item is in.")
+@click.option("--item", metavar="ID", help="Explain the last decisions about this item.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def explain(code: str | None, as_json: bool) -> None:
-    """Explain a reason CODE; without one, list all codes with a sentence each.
+def explain(code: str | None, store: str | None, item: str | None, as_json: bool) -> None:
+    """Explain a reason CODE, or why an item is held; without either, list all codes with a sentence each.
 
-    Exit codes: 0 explained, 2 there is no such code.
+    Exit codes: 0 explained, 2 there is no such code or item, 3 the store cannot be read.
     """
+    if (store is None) != (item is None) or (code is not None and item is not None):
+        raise click.UsageError("name either a CODE, or --store and --item together")
+    if store is not None and item is not None:
+        _explain_item(store, item, as_json)
+        return
     with reported():
         chosen = list(CATALOGUE.values()) if code is None else [_reason(code)]
     if as_json:
@@ -36,6 +43,14 @@ def explain(code: str | None, as_json: bool) -> None:
         click.echo("\n".join(f"{reason.code}: {reason.sentence}" for reason in chosen))
     else:
         click.echo(_as_text(chosen[0]))
+
+
+def _explain_item(store: str, item: str, as_json: bool) -> None:
+    from pipelines.explain_item import as_text, explain_item
+
+    with reported():
+        explained = explain_item(store, item.lower())
+    click.echo(json.dumps(explained, indent=2) if as_json else as_text(explained))
 
 
 def _reason(code: str) -> Reason:

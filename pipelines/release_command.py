@@ -11,8 +11,8 @@ from typing import Any
 import click
 
 from pipelines.command_errors import reported
+from pipelines.release_options import read_options, release_options
 from pipelines.run_command import refuse_misspelt
-from schemas.consent_sets import RECIPIENTS
 from schemas.errors import EXIT_INFRASTRUCTURE
 
 _PATH = click.Path(path_type=Path)
@@ -23,42 +23,6 @@ Exit codes:
   2  usage, registry or policies
   3  a key, file or store could not be used, or records changed so that something may not go any more;
      nothing was released"""
-
-
-def release_options(command: Any) -> Any:
-    """The options that say what to release, and on what grounds."""
-    options = [
-        click.option(
-            "--consents",
-            multiple=True,
-            type=_PATH,
-            metavar="PATH",
-            help="Signed consent records: a file or a folder; may be given several times.",
-        ),
-        click.option("--registry", type=_PATH, metavar="DIR", help="The registry."),
-        click.option(
-            "--purpose",
-            "purposes",
-            multiple=True,
-            metavar="P",
-            help="Registered purpose; may be given several times.",
-        ),
-        click.option("--recipient", type=click.Choice(RECIPIENTS), help="Who is to receive it."),
-        click.option(
-            "--as-of",
-            metavar="TIME",
-            help="Instant of the decision (RFC 3339). The same instant and inputs give the same decisions.",
-        ),
-        click.option("--allow-test-keys", is_flag=True, help="Take keys marked test for keys."),
-        click.option("--case-id", metavar="ID", help="The case, for purposes of single cases."),
-        click.option("--approver", "approvers", multiple=True, metavar="ID", help="Who approved the case."),
-        click.option("--export-to", metavar="PLACE", help="Where the content is to be taken."),
-        click.option("--transfer-mechanism", metavar="NAME", help="What covers that under the law."),
-        click.option("--pins", type=_PATH, metavar="FILE", help="Hashes that policies and suites must have."),
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
 
 
 @click.command(
@@ -102,36 +66,3 @@ def release(context: click.Context, /, store: str, keys: Path, as_json: bool, **
             err=True,
         )
         context.exit(EXIT_INFRASTRUCTURE)
-
-
-def read_options(store: str, keys: Path, beam_arguments: tuple[str, ...], options: dict[str, Any]) -> Any:
-    """The options of the command as the run takes them.
-
-    Raises:
-        click.UsageError: One that is needed is missing.
-    """
-    from pipelines.run_release import ReleaseOptions
-    from transforms.release_rules import ReleaseRequest
-
-    needed = ("consents", "registry", "purposes", "recipient", "as_of")
-    if missing := [name for name in needed if not options[name]]:
-        names = ", ".join("--" + name.replace("purposes", "purpose").replace("_", "-") for name in missing)
-        raise click.UsageError(f"a release needs {names}")
-    return ReleaseOptions(
-        store=store,
-        keys=keys,
-        consents=options["consents"],
-        registry=options["registry"],
-        request=ReleaseRequest(
-            purposes=tuple(dict.fromkeys(options["purposes"])),
-            recipient=options["recipient"],
-            as_of=options["as_of"],
-            case_id=options["case_id"],
-            approvers=options["approvers"],
-            export_to=options["export_to"],
-            transfer_mechanism=options["transfer_mechanism"],
-        ),
-        allow_test_keys=options["allow_test_keys"],
-        pins=options["pins"],
-        beam_arguments=beam_arguments,
-    )
