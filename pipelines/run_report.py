@@ -26,7 +26,7 @@ def print_ledger(ledger: dict[str, Any], store: str, seconds: float, console: Co
         f"{ledger['records']:,} records read ({ledger['bytes_read'] / 1e6:,.1f} MB), each with exactly one "
         f"outcome; reconciled by count and keyed sum {ledger['reconciliation']['read']['sum'][:8]}…"
     )
-    console.print(f"{rate:,.0f} records a second. Run {ledger['run_id']}, store {store}")
+    console.print(f"{rate:,.0f} records a second. Run {ledger['run_id']}, store {store}", markup=False)
 
 
 def _outcomes(ledger: dict[str, Any]) -> Table:

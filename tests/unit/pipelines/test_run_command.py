@@ -1,0 +1,235 @@
+"""``cofferdam run``: what it asks for, what it prints, and how it ends."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+import pipelines.run_ingest as run_ingest_module
+from pipelines.run_command import _exit_code, _since, refuse_misspelt, run
+from pipelines.run_ingest import IngestRequest
+from schemas.errors import ConfigurationError, InfrastructureFault, PromiseBroken
+from tests.unit.pipelines.ledger_samples import LEDGER
+from tests.unit.transforms.separator_samples import key_folder
+from transforms.store import Store
+
+GOOD = (
+    b'{"event":"meeting.started","event_ts":1767604800000,'
+    b'"payload":{"account_id":"a","object":{"uuid":"m"}}}\n'
+)
+
+
+def invoke(*arguments: str) -> Result:
+    return CliRunner().invoke(run, list(arguments))
+
+
+def required(tmp_path: Path) -> list[str]:
+    return [
+        "--input",
+        str(tmp_path / "in.jsonl"),
+        "--store",
+        str(tmp_path / "S"),
+        "--keys",
+        str(key_folder() / "ingest"),
+    ]
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[IngestRequest]:
+    """What the command asks for; the ledger it gets back is a sample."""
+    requests: list[IngestRequest] = []
+
+    def answer(request: IngestRequest, *, show_progress: bool) -> dict[str, Any]:
+        requests.append(request)
+        return LEDGER
+
+    monkeypatch.setattr(run_ingest_module, "run_ingest", answer)
+    return requests
+
+
+# A real run.
+
+
+def test_a_run_separates_and_says_so(tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_bytes(GOOD + b"no json\n")
+    result = invoke(*required(tmp_path), "--json", "--max-held-ratio", "0.5")
+    assert result.exit_code == 0, result.output
+    ledger = json.loads(result.stdout)
+    assert ledger["outcomes"] == {"rejected": 1, "separated": 1}
+    assert ledger["seconds"] > 0
+    assert ledger["cpu_seconds"] > 0
+    assert Store.open(str(tmp_path / "S")).read_table("telemetry/zoom_meeting").num_rows == 1
+
+    again = invoke(*required(tmp_path))
+    assert again.exit_code == 0, again.output
+    assert "duplicate" in again.stdout
+    assert "2 records read" in again.stdout
+
+
+def test_too_much_held_is_exit_code_4_after_the_commit(tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_bytes(GOOD + b"Anna said no json\n")
+    result = invoke(*required(tmp_path))
+    assert result.exit_code == 4
+    assert "1 of 2 records are held" in result.stderr
+    assert "Anna" not in result.output
+    assert len(Store.open(str(tmp_path / "S")).snapshot.manifests) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "exit_code"),
+    [
+        (("--input", "{tmp}/nothing/*.jsonl"), "INPUT_NOT_FOUND", 2),
+        (("--keys", "{tmp}/no-keys"), "KEYS_MISSING", 3),
+        (("--contracts", "{tmp}/none.yaml"), "CONTRACT_INVALID", 2),
+        (("--store", "{tmp}"), "STORE_NOT_EMPTY", 2),
+    ],
+)
+def test_what_cannot_be_used_is_told_before_anything_is_read(
+    tmp_path: Path, change: tuple[str, str], code: str, exit_code: int
+) -> None:
+    (tmp_path / "in.jsonl").write_bytes(GOOD)
+    arguments = required(tmp_path)
+    name, value = change
+    if name in arguments:
+        arguments[arguments.index(name) + 1] = value.format(tmp=tmp_path)
+    else:
+        arguments += [name, value.format(tmp=tmp_path)]
+    result = invoke(*arguments)
+    assert result.exit_code == exit_code, result.output
+    assert code in result.stderr
+    assert "Traceback" not in result.output
+
+
+# What it asks for.
+
+
+def test_options_reach_the_request(tmp_path: Path, asked: list[IngestRequest]) -> None:
+    extra = ["--source", "zoom", "--record-cap", "2048", "--split-bytes", "8192", "--input", "more/*.gz"]
+    beam = ["--direct_num_workers", "2", "--runner=FlinkRunner"]
+    assert invoke(*required(tmp_path), *extra, "--contracts", "c.yaml", *beam).exit_code == 0
+    (request,) = asked
+    assert request.patterns == (str(tmp_path / "in.jsonl"), "more/*.gz")
+    assert (request.store, request.keys) == (str(tmp_path / "S"), key_folder() / "ingest")
+    assert (request.source, request.record_cap, request.split_bytes) == ("zoom", 2048, 8192)
+    assert request.contract_files == (Path("c.yaml"),)
+    assert request.beam_arguments == tuple(beam)
+    assert request.digest_since is None
+
+
+def test_the_defaults_are_those_of_the_help(tmp_path: Path, asked: list[IngestRequest]) -> None:
+    assert invoke(*required(tmp_path), "--digest-days", "3").exit_code == 0
+    (request,) = asked
+    assert (request.source, request.record_cap, request.split_bytes) == ("auto", 16 << 20, 64 << 20)
+    assert (request.contract_files, request.beam_arguments) == ((), ())
+    assert request.digest_since is not None
+    assert (request.received - request.digest_since).days == 3
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *(["--max-held-ratio", "1.1"], ["--max-held-ratio", "-0.1"], ["--record-cap", "1023"]),
+        *(["--split-bytes", "4095"], ["--digest-days", "0"], ["--source", "teams"]),
+    ],
+)
+def test_values_out_of_range_are_usage_errors(
+    tmp_path: Path, asked: list[IngestRequest], arguments: list[str]
+) -> None:
+    assert invoke(*required(tmp_path), *arguments).exit_code == 2
+    assert asked == []
+
+
+@pytest.mark.parametrize("missing", ["--input", "--store", "--keys"])
+def test_what_is_required_is_asked_for(tmp_path: Path, asked: list[IngestRequest], missing: str) -> None:
+    arguments = required(tmp_path)
+    at = arguments.index(missing)
+    result = invoke(*arguments[:at], *arguments[at + 2 :])
+    assert result.exit_code == 2
+    assert missing in result.stderr
+    assert asked == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["--jsn"], "UNKNOWN_OPTION"),
+        (["--maxheldratio", "0.5"], "UNKNOWN_OPTION"),
+        (["--max_held_ratio", "0.5"], "UNKNOWN_OPTION"),
+        (["--max_held_ratio=0.5"], "UNKNOWN_OPTION"),
+        (["-x"], "UNKNOWN_OPTION"),
+        (["second.jsonl"], "UNEXPECTED_VALUE"),
+        (["--runner", "FlinkRunner", "second.jsonl"], "UNEXPECTED_VALUE"),
+        (["--runner=FlinkRunner", "second.jsonl"], "UNEXPECTED_VALUE"),
+    ],
+)
+def test_what_nobody_would_read_is_refused(
+    tmp_path: Path, asked: list[IngestRequest], arguments: list[str], code: str
+) -> None:
+    # A pattern that the shell spelt out leaves all files but the first to Beam, which would ignore them.
+    result = invoke(*required(tmp_path), *arguments)
+    assert result.exit_code == 2
+    assert code in result.stderr
+    assert asked == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["--runner", "FlinkRunner"],
+        ["--runner=FlinkRunner", "--streaming"],
+        ["--direct_num_workers=2", "--direct_running_mode", "multi_processing", "--experiments", "a"],
+        ["--project", "p", "--region", "r"],
+    ],
+)
+def test_beams_own_options_pass(arguments: list[str]) -> None:
+    refuse_misspelt(arguments)
+
+
+# How it ends.
+
+
+@pytest.mark.parametrize(
+    ("error", "exit_code"),
+    [
+        (PromiseBroken("RUN_DOES_NOT_RECONCILE", "x"), 1),
+        (ConfigurationError("NO_INPUT", "x"), 2),
+        (InfrastructureFault("STORE_LOCKED", "x"), 3),
+    ],
+)
+def test_errors_end_with_their_own_exit_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, exit_code: int
+) -> None:
+    def fail(*_: Any, **__: Any) -> dict[str, Any]:
+        raise error
+
+    monkeypatch.setattr(run_ingest_module, "run_ingest", fail)
+    result = invoke(*required(tmp_path))
+    assert result.exit_code == exit_code
+    assert str(error) in result.stderr
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("rejected", "unknown", "ratio", "code"),
+    [(0, 0, 0.0, 0), (1, 0, 0.0, 4), (0, 1, 0.0, 4), (3, 2, 0.05, 0), (3, 3, 0.05, 4), (100, 0, 1.0, 0)],
+)
+def test_the_held_ratio_is_a_bound_that_may_be_reached(
+    rejected: int, unknown: int, ratio: float, code: int
+) -> None:
+    ledger = {"records": 100, "outcomes": {"rejected": rejected, "unknown": unknown, "duplicate": 1}}
+    assert _exit_code(ledger, ratio) == code
+
+
+def test_a_run_of_nothing_holds_nothing() -> None:
+    assert _exit_code({"records": 0, "outcomes": {}}, 0.0) == 0
+
+
+def test_days_are_counted_back_from_today() -> None:
+    assert _since(date(2026, 3, 2), 2) == date(2026, 2, 28)
+    assert _since(date(2026, 3, 2), None) is None
