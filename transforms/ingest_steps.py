@@ -85,7 +85,13 @@ class DigestRecords(beam.PTransform[Any, Any]):
     def expand(self, tasks: Any) -> Any:
         """ReadTask -> (shard, table[digests]); `read`: RunCounts."""
         step = beam.ParDo(_DigestTask(self.settings, self.keys))
-        return tasks | "Digest" >> step.with_outputs(READ, main=DIGESTS)
+        outputs = tasks | "Digest" >> step.with_outputs(READ, main=DIGESTS)
+        return {DIGESTS: outputs[DIGESTS] | "AsDigests" >> _as_tables_by_shard(), READ: outputs[READ]}
+
+
+def _as_tables_by_shard() -> Any:
+    """Say that elements are tables by shard: only what is declared a table travels through the IPC coder."""
+    return beam.Map(lambda element: element).with_output_types(tuple[int, pa.Table])
 
 
 class _DigestTask(beam.DoFn):
@@ -140,6 +146,7 @@ class FindDuplicates(beam.PTransform[Any, Any]):
             digests.pipeline
             | "EarlierRuns" >> beam.Create([self.settings.store], reshuffle=False)
             | "EarlierDigests" >> beam.FlatMap(_earlier, self.settings.digest_since)
+            | "AsEarlierDigests" >> _as_tables_by_shard()
         )
         return (
             (digests, earlier)
