@@ -16,10 +16,6 @@ from tests.pipeline.support_populate import Plan, Planted, Populator
 from tests.pipeline.support_search import Canaries, everything_written, leaks, tokens_in
 from transforms.store import Store
 
-pytestmark = pytest.mark.xfail(
-    reason="a table has two columns event_type; RTMS type 6 is not routed; four patterns pass words",
-    strict=True,
-)
 
 DIGEST_ONLY = ("id", "source")
 """The event's id and the source that it is unique in are kept as a keyed digest alone."""
