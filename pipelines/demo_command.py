@@ -1,4 +1,4 @@
-"""``cofferdam demo``: take events apart before one's eyes, and fail if anything is not as expected."""
+"""``cofferdam demo``: take events apart and release some, and fail if anything is not as expected."""
 
 from __future__ import annotations
 
@@ -41,7 +41,8 @@ FIXTURES = Path(__file__).parent / "fixtures"
 def demo(context: click.Context, output: Path, events: int) -> None:
     """Run Cofferdam over hand-written and over generated events, and check what became of each.
 
-    Everything is written below DIR. Nothing is opened, sent or downloaded.
+    Everything is written below DIR. Content is opened only where everybody in a generated meeting has agreed.
+    Nothing is sent or downloaded.
 
     Exit codes: 0 everything is as expected, 1 a difference was found (each is printed), 2 DIR holds other
     things, 3 a file could not be written.
@@ -105,6 +106,28 @@ class Demo:
         )
         return run_ingest(request, show_progress=True)
 
+    def release(self, store: Path, folder: Path, expected: dict[str, Any]) -> dict[str, Any]:
+        """Release as ``cofferdam release`` does, and return its ledger.
+
+        Args:
+            store: The store.
+            folder: Where the generator wrote registry and consent records.
+            expected: Purpose, recipient and instant of the decisions.
+        """
+        from pipelines.run_release import ReleaseOptions, run_release
+        from transforms.release_rules import ReleaseRequest
+
+        request = ReleaseRequest((expected["purpose"],), expected["recipient"], expected["as_of"])
+        options = ReleaseOptions(
+            store=str(store),
+            keys=self.keys / "release",
+            consents=(folder / "consents",),
+            registry=folder / "registry",
+            request=request,
+            allow_test_keys=True,
+        )
+        return run_release(options, show_progress=True)
+
     def end(self) -> None:
         """Say what was written where.
 
@@ -121,7 +144,7 @@ class Demo:
 
 _WRITTEN = (
     ("keys", "two sides: ingest/ seals, release/ opens"),
-    ("events", "generated events, and the outcomes to expect"),
+    ("events", "generated events, consents and registry, and the outcomes to expect"),
     ("by-hand", "the store of the hand-written events"),
     ("store", "the store of the generated events"),
 )
@@ -224,6 +247,25 @@ def _compare(show: Demo, expected: dict[str, Any], ledger: dict[str, Any]) -> No
     click.echo(f"      {kept:,} rows of telemetry, {sealed:,} items of content sealed")
 
 
+def _release(show: Demo) -> None:
+    from rich.console import Console
+
+    from pipelines.decision_comparison import decision_differences, decisions_table
+
+    folder, store = show.output / "events", show.output / "store"
+    expected = json.loads((folder / "expected" / "decisions.json").read_bytes())
+    what = f"--purpose {expected['purpose']} --recipient {expected['recipient']} --as-of {expected['as_of']}"
+    sources = f"--consents {folder / 'consents'} --registry {folder / 'registry'}"
+    show.heading(
+        "Decide what may train a model, by everybody's signed consent, and release that alone",
+        f"release --store {store} --keys {show.keys}/release {sources} {what} --allow-test-keys",
+    )
+    ledger = show.release(store, folder, expected)
+    Console().print(decisions_table(expected, ledger))
+    statement = f"{ledger['items']:,} items, each with the decision and the reason expected of it"
+    show.check(statement, decision_differences(expected, ledger))
+
+
 def _inspect(show: Demo) -> None:
     from pipelines.inspect_command import inspect
 
@@ -237,5 +279,12 @@ def _run_words(show: Demo, store: Path) -> str:
     return f"run --input '{files}' --store {store} --keys {show.keys}/ingest"
 
 
-STEPS: tuple[Callable[[Demo], None], ...] = (_make_keys, _by_hand, _generate, _generated, _inspect)
-"""What is shown, in order; a release of what was sealed would follow the generated events."""
+STEPS: tuple[Callable[[Demo], None], ...] = (
+    _make_keys,
+    _by_hand,
+    _generate,
+    _generated,
+    _inspect,
+    _release,
+)
+"""What is shown, in order: it ends with what was released and what is held, each with its reason."""
