@@ -132,8 +132,10 @@ class ReleaseRules:
         fields = {**self.request.as_fields(), "kind": kind, "lane": CONTENT, "purpose": purpose}
         fields |= {"tenant": tenant, "meeting": meeting}
         if view is None:
-            fields |= {**_ABSENT, "controller": UNREGISTERED_CONTROLLER, "tenant_ok": False}
-            if self.policies.base_purposes.get(purpose) == "necessary":
+            # Whatever is not attested holds here anyway; only what would accuse somebody is left out.
+            fields |= {**_ABSENT, "e2ee": False, "controller": UNREGISTERED_CONTROLLER, "tenant_ok": False}
+            fields.pop("case", None)
+            if any(profile.rules[purpose] == "necessary" for profile in self.policies.profiles.values()):
                 del fields["recipient"]  # what needs nobody's consent still needs a tenant that is known
             return fields
         attested = view.attested_of(meeting)
