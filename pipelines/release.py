@@ -19,10 +19,7 @@ from typing import Any
 import apache_beam as beam
 
 from transforms.keys import ReleaseKeys
-from transforms.release_rules import DECIDE, SINK, ReleaseRules
-from transforms.release_settings import ReleaseSettings
-from transforms.release_sink import CommitRelease, LookAgain, LostTasks, when_changed
-from transforms.release_steps import (
+from transforms.release_reading import (
     AGAIN,
     COUNTS,
     FILES,
@@ -31,14 +28,15 @@ from transforms.release_steps import (
     ROWS,
     TASKS,
     UNPLACED,
-    DecideMeetings,
-    FindPeople,
-    OpenAndWrite,
     ReadAliases,
     ReadItems,
     ReadRecords,
     ReadRoster,
 )
+from transforms.release_rules import DECIDE, SINK, ReleaseRules
+from transforms.release_settings import ReleaseSettings
+from transforms.release_sink import CommitRelease, LookAgain, LostTasks, when_changed
+from transforms.release_steps import DecideMeetings, FindPeople, OpenAndWrite
 
 
 def build_release(

@@ -15,8 +15,6 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -24,7 +22,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.consent_sets import ROOTS_BY_KIND
+from transforms.presence_classes import ItemClass, MeetingClasses, Numbers, Objection, Person, places_of
 from transforms.presence_people import Identity, Persons, identify
 from transforms.presence_roster import (
     ALWAYS_AFTER,
@@ -62,104 +60,6 @@ _ANY_PURPOSE: Final = "*"
 _ID_DIGITS: Final = 32
 _UNKNOWN: Final = -1
 
-Numbers = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """Somebody whom items of the meeting concern.
-
-    Attributes:
-        key: Unlike that of anybody else in the meeting; the person's own key where there is only one.
-        keys: Keys under which the person's records lie, sorted; all of them are the person's.
-        identified: Whether the person can be asked; if not, no record is read.
-        regions: Regions that events claim for the person; they are among those of the classes already.
-    """
-
-    key: str = field(repr=False)
-    keys: tuple[str, ...] = field(repr=False)
-    identified: bool
-    regions: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Objection:
-    """A refusal that came with an item: it proves nothing and must not be ignored.
-
-    Attributes:
-        people: Places of the sender in the list of people; empty if nobody knows who objects, so that it
-            may be anybody.
-        purposes: Purposes that it names, sorted; ``*`` where it names none.
-    """
-
-    people: tuple[int, ...]
-    purposes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ItemClass:
-    """What the items of one class have in common.
-
-    Attributes:
-        class_id: 32 hexadecimal digits, over all else that is here and the people's keys.
-        meeting: Join pseudonym, None for items of no meeting.
-        tenant: Join pseudonym, None if the items name none.
-        kind: Kind of content.
-        labels: Values of the columns that were asked to split classes.
-        regions: Regions that events claim for the items, the meeting or the people, sorted.
-        recorded_end: When the recording ended (ns since 1970), or an instant on the same side of all that it
-            is compared with; None if nothing is known.
-        doubts: Why the roster is not believed, in a closed set of words, sorted; none if it is complete.
-        objection: A refusal that came with the items.
-        presence: The people, one bit each.
-    """
-
-    class_id: str
-    meeting: str | None = field(repr=False)
-    tenant: str | None = field(repr=False)
-    kind: str
-    labels: tuple[Any, ...]
-    regions: tuple[str, ...]
-    recorded_end: int | None
-    doubts: tuple[str, ...]
-    objection: Objection | None
-    presence: int = field(repr=False)
-
-    @property
-    def roster_complete(self) -> bool:
-        """Whether it is attested that nobody else was there."""
-        return not self.doubts
-
-    @property
-    def roots(self) -> tuple[str, ...]:
-        """What the items come from, where nothing else is known of their lineage."""
-        return (ROOTS_BY_KIND.get(self.kind, self.kind),)
-
-
-@dataclass(frozen=True)
-class MeetingClasses:
-    """The classes of a meeting's items.
-
-    Attributes:
-        people: Everybody whom an item concerns, sorted by key.
-        classes: The classes, sorted by id.
-        class_of: For each item the place of its class.
-    """
-
-    people: tuple[Person, ...] = field(repr=False)
-    classes: tuple[ItemClass, ...]
-    class_of: Numbers = field(repr=False)
-
-    def people_of(self, one: ItemClass) -> Numbers:
-        """Places of the people whom a class concerns, ascending."""
-        return _places(one.presence, len(self.people))
-
-    def items_by_class(self) -> list[Numbers]:
-        """Places of the items of each class, ascending, in the order of the classes."""
-        order = np.argsort(self.class_of, kind="stable")
-        bounds = np.searchsorted(self.class_of[order], np.arange(len(self.classes) + 1))
-        return [order[start:end] for start, end in pairwise(bounds.tolist())]
-
 
 def meeting_people(items: pa.Table, roster: pa.Table, persons: Persons) -> tuple[Person, ...]:
     """Everybody whose records decisions about a meeting's items may need; see `meeting_classes`."""
@@ -191,11 +91,6 @@ def meeting_classes(
         ValueError: The items are of several meetings.
     """
     return _Meeting(items, roster, persons, instants, labels, people_in_segments).classes()
-
-
-def _places(bits: int, people: int) -> Numbers:
-    octets = np.frombuffer(bits.to_bytes(people // 8 + 1, "little"), np.uint8)
-    return np.flatnonzero(np.unpackbits(octets, bitorder="little"))
 
 
 def _words(table: pa.Table, name: str) -> tuple[Numbers, list[Any]]:
@@ -397,7 +292,7 @@ class _Meeting:
 
     def _presence_hash(self, bits: int) -> str:
         if bits not in self._presence_hashes:
-            keys = self._key_digests[_places(bits, len(self._people.listed))]
+            keys = self._key_digests[places_of(bits, len(self._people.listed))]
             self._presence_hashes[bits] = hashlib.sha256(keys.tobytes()).hexdigest()
         return self._presence_hashes[bits]
 

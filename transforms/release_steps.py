@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
 import apache_beam as beam
@@ -20,16 +19,9 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
 import transforms.arrow_coder  # noqa: F401 - registers the coder of tables
-from schemas.registry import load_registry
-from schemas.tables import DECISION_CLASSES, DECISION_ITEMS, FIXED_TABLES, QUARANTINE_ITEMS, RELEASED, ROSTER
+from schemas.tables import DECISION_CLASSES, DECISION_ITEMS, FIXED_TABLES, QUARANTINE_ITEMS, ROSTER
 from transforms.consent_intake import (
     IntakeCounts,
-    Link,
-    RecordIntake,
-    RecordRange,
-    alias_links,
-    plan_records,
-    read_range,
     resolve,
     rows_of_people,
     total_intake,
@@ -39,18 +31,14 @@ from transforms.faults import value_free
 from transforms.keys import ReleaseKeys
 from transforms.meeting_joins import (
     NO_MEETING,
-    by_meeting,
     concat,
-    mark_items,
     packed,
     roster_identifiers,
     rows_for_meeting,
     senders,
-    shards_by,
     unpacked,
 )
 from transforms.parquet_files import TableWriter
-from transforms.pseudonyms import join_pseudonyms
 from transforms.release_content import (
     PLACE_SCHEMA,
     TASK_SCHEMA,
@@ -60,24 +48,23 @@ from transforms.release_content import (
     release_tasks,
 )
 from transforms.release_counts import ReleaseCounts
+from transforms.release_reading import (
+    AGAIN,
+    COUNTS,
+    FILES,
+    ROWS,
+    TASKS,
+    UNPLACED,
+    WANTED,
+    packed_shards,
+    shards_of_rows,
+)
 from transforms.release_rules import ReleaseRules
 from transforms.release_settings import ReleaseSettings
 from transforms.store import Store
 from transforms.store_files import open_files
 
-FILES, COUNTS, TASKS, READ, OWNERLESS, ROWS, WANTED, AGAIN, UNPLACED = (
-    "files",
-    "counts",
-    "tasks",
-    "read",
-    "ownerless",
-    "rows",
-    "wanted",
-    "again",
-    "unplaced",
-)
 _END = GlobalWindow().max_timestamp()
-_RELEASED_IDS: Final = pa.schema([("item_id", pa.string()), ("purpose", pa.string())])
 _MARKED: Final = pa.schema(
     [
         *FIXED_TABLES[QUARANTINE_ITEMS],
@@ -90,157 +77,6 @@ _GATHERED_CELLS: Final = 100_000
 
 _TASK_LIST_CELLS: Final = 1_000_000
 """Cells of lists in one table of tasks: releases that rest on very many records travel in smaller tables."""
-
-
-@dataclass
-class ReadItems(beam.PTransform[Any, Any]):
-    """Items of the quarantine by meeting, marked where an id is ambiguous or released before."""
-
-    settings: ReleaseSettings
-    recipient: str
-
-    def expand(self, pipeline: Any) -> Any:
-        """Nothing -> (meeting, packed table[items])."""
-        items = _scan(pipeline, "Items", self.settings, QUARANTINE_ITEMS)
-        released = _scan(pipeline, "Released", self.settings, RELEASED, ["item_id", "purpose", "recipient"])
-        shards = {
-            "items": items | "ItemShards" >> beam.FlatMap(_shards, "item_id"),
-            "released": released | "ReleasedShards" >> beam.FlatMap(_released_shards, self.recipient),
-        }
-        return (
-            shards
-            | "ByItem" >> beam.CoGroupByKey()
-            | "Mark" >> beam.FlatMap(_mark).with_output_types(tuple[str, bytes])
-        )
-
-
-def _scan(
-    pipeline: Any, label: str, settings: ReleaseSettings, table: str, columns: list[str] | None = None
-) -> Any:
-    """Rows of a table of the store, file by file."""
-    return (
-        pipeline
-        | f"{label}Store" >> beam.Create([settings.store], reshuffle=False)
-        | f"{label}Files" >> beam.FlatMap(_paths, table)
-        | f"{label}Spread" >> beam.Reshuffle()
-        | f"{label}Read" >> beam.FlatMap(_read, settings.store, table, columns).with_output_types(pa.Table)
-    )
-
-
-def _paths(store: str, table: str) -> list[str]:
-    with value_free("list files"):
-        return [record.path for record in Store.open(store).files(table)]
-
-
-def _read(path: str, store: str, table: str, columns: list[str] | None) -> Iterator[pa.Table]:
-    with value_free("read store"):
-        opened = Store.open(store)
-        record = opened.snapshot.live[path]
-        for batch in opened.scan(table, columns, records=[record]):
-            yield pa.Table.from_batches([batch])
-
-
-def _shards(table: pa.Table, column: str) -> Iterator[tuple[str, bytes]]:
-    with value_free("spread"):
-        yield from shards_by(table, column)
-
-
-def _packed_shards(content: bytes, column: str) -> Iterator[tuple[str, bytes]]:
-    with value_free("spread"):
-        yield from shards_by(unpacked(content), column)
-
-
-def _released_shards(table: pa.Table, recipient: str) -> Iterator[tuple[str, bytes]]:
-    with value_free("spread"):
-        mine = table.filter(pc.equal(table.column("recipient"), recipient))
-        yield from shards_by(mine.select(["item_id", "purpose"]), "item_id")
-
-
-def _mark(shard: tuple[str, Mapping[str, Iterable[bytes]]]) -> Iterator[tuple[str, bytes]]:
-    with value_free("mark items"):
-        items = concat(shard[1]["items"], FIXED_TABLES[QUARANTINE_ITEMS])
-        released = concat(shard[1]["released"], _RELEASED_IDS)
-        if items.num_rows:
-            yield from by_meeting(mark_items(items, released))
-
-
-@dataclass
-class ReadRoster(beam.PTransform[Any, Any]):
-    """The rosters of all meetings."""
-
-    settings: ReleaseSettings
-
-    def expand(self, pipeline: Any) -> Any:
-        """Nothing -> (meeting, packed table[roster])."""
-        roster = _scan(pipeline, "Roster", self.settings, ROSTER)
-        return roster | "ByMeeting" >> beam.FlatMap(_by_meeting).with_output_types(tuple[str, bytes])
-
-
-def _by_meeting(table: pa.Table) -> Iterator[tuple[str, bytes]]:
-    with value_free("spread"):
-        yield from by_meeting(table.filter(pc.is_valid(table.column("meeting_join"))))
-
-
-@dataclass
-class ReadRecords(beam.PTransform[Any, Any]):
-    """Consent records, verified and keyed by pseudonym."""
-
-    settings: ReleaseSettings
-    rules: ReleaseRules = field(repr=False)
-    keys: ReleaseKeys = field(repr=False)
-
-    def expand(self, starts: Any) -> Any:
-        """Anything -> (pseudonym, row); `ownerless`: row; `read`: IntakeCounts. Reads once an element."""
-        return (
-            starts
-            | "Plan" >> beam.FlatMap(_plan, self.settings).with_output_types(RecordRange)
-            | "Spread" >> beam.Reshuffle()
-            | "Verify" >> beam.ParDo(_Verify(self.rules, self.keys)).with_outputs(OWNERLESS, READ, main=ROWS)
-        )
-
-
-def _plan(_: object, settings: ReleaseSettings) -> list[RecordRange]:
-    with value_free("list records"):
-        return plan_records(settings.consents)
-
-
-class _Verify(beam.DoFn):
-    def __init__(self, rules: ReleaseRules, keys: ReleaseKeys) -> None:
-        self._rules, self._keys = rules, keys
-
-    def setup(self) -> None:
-        self._pseudonyms = join_pseudonyms(self._keys)
-
-    def process(self, part: RecordRange) -> Iterator[Any]:
-        with value_free("verify records"):
-            intake = RecordIntake(
-                self._rules.signing_keys, self._pseudonyms, allow_test_keys=self._rules.allow_test_keys
-            )
-            for pseudonym, row in intake.take(read_range(part)):
-                if pseudonym is None:
-                    yield beam.pvalue.TaggedOutput(OWNERLESS, row)
-                else:
-                    yield pseudonym, row
-            yield beam.pvalue.TaggedOutput(READ, intake.counts)
-
-
-@dataclass
-class ReadAliases(beam.PTransform[Any, Any]):
-    """The registry's links between identifiers and people."""
-
-    settings: ReleaseSettings
-    keys: ReleaseKeys = field(repr=False)
-
-    def expand(self, starts: Any) -> Any:
-        """Anything -> (pseudonym, Link)."""
-        return starts | "Links" >> beam.FlatMap(_links, self.settings, self.keys)
-
-
-def _links(_: object, settings: ReleaseSettings, keys: ReleaseKeys) -> Iterator[tuple[str, Link]]:
-    with value_free("read aliases"):
-        registry = load_registry(Path(settings.registry))
-        for link in alias_links(registry, join_pseudonyms(keys)):
-            yield link.pseudonym, link
 
 
 @dataclass
@@ -447,8 +283,8 @@ class OpenAndWrite(beam.PTransform[Any, Any]):
         )
         located = (
             {
-                TASKS: tasks | "TaskShards" >> beam.FlatMap(_packed_shards, "key_id"),
-                "places": places | "PlaceShards" >> beam.FlatMap(_shards, "key_id"),
+                TASKS: tasks | "TaskShards" >> beam.FlatMap(packed_shards, "key_id"),
+                "places": places | "PlaceShards" >> beam.FlatMap(shards_of_rows, "key_id"),
             }
             | "ByKey" >> beam.CoGroupByKey()
             | "Place" >> beam.FlatMap(_place).with_outputs(UNPLACED, main=TASKS)
