@@ -6,12 +6,11 @@ import random
 from collections.abc import Iterator, Sequence
 
 from pipelines.generator_clock import clock_at
+from pipelines.generator_cloud_records import EMITTER, client_of, log_line, record
 from pipelines.generator_expected import COFFERDAM, Batch, Expect, taken
 from pipelines.generator_meetings import Meeting, Plan, Visit
 from pipelines.generator_people import DEVICE_LABELS, FILE_NAMES, Cast, Person, letters, quoted
 from pipelines.generator_pools import Pools
-
-EMITTER = "/platform/example/meetings"
 
 STARTED = taken("meeting.started", "cofferdam_meeting", "meeting_title", "secret", is_presence=True)
 ENDED = taken("meeting.ended", "cofferdam_meeting", "meeting_title", is_presence=True)
@@ -51,34 +50,7 @@ _FEATURES = (
     "settings",
     "virtual_background",
 )
-_COMPONENTS = ("media.audio.encoder", "net.ice", "ui.roster", "media.video.capture", "sync.store")
-_LEVELS = ("debug", "info", "info", "warning", "error")
-_PLATFORMS = ("windows", "macos", "linux", "ios", "android", "web")
 _REASONS = ("left", "left", "left", "connection_lost", "removed", "timed_out")
-
-
-def record(event_type: str, event_id: str, moment: str, data: str, more: str = "") -> bytes:
-    """A CloudEvent in structured JSON mode (CloudEvents 1.0, JSON format 3).
-
-    Args:
-        event_type: Its type.
-        event_id: Its id, unique for the emitter.
-        moment: Its time as RFC 3339 text.
-        data: The data's members as JSON text.
-        more: Further context attributes.
-    """
-    return (
-        f'{{"specversion":"1.0","id":"{event_id}","source":"{EMITTER}","type":"{event_type}","time":"{moment}",'
-        f'{more}"datacontenttype":"application/json","data":{{{data}}}}}'
-    ).encode()
-
-
-def client_of(rng: random.Random, more: str = "") -> str:
-    """What a client says about itself, as a JSON member."""
-    return (
-        f'"client":{{"platform":"{rng.choice(_PLATFORMS)}","version":"4.{rng.randrange(30)}.{rng.randrange(9)}",'
-        f'"os_version":"{rng.randrange(10, 18)}.{rng.randrange(9)}","architecture":"arm64"{more}}}'
-    )
 
 
 class CloudMeeting(Meeting):
@@ -398,15 +370,6 @@ class CloudMeeting(Meeting):
             )
             about = f'"subject":"{self.label}",'
             yield self._batch(SUMMARY, moment, data, about, start=self.start_ms)
-
-
-def log_line(rng: random.Random, person: Person) -> str:
-    """The data of a diagnostics log line: its message quotes somebody, as such messages do."""
-    return (
-        f'"level":"{rng.choice(_LEVELS)}","component":"{rng.choice(_COMPONENTS)}","code":"NET-{rng.randrange(900)}",'
-        f'"message":{quoted(f"retrying for {person.email} after timeout")},"diagnostics":"required",'
-        f'"uptime":{rng.randrange(10**7)},{client_of(rng)}'
-    )
 
 
 def between_meetings(rng: random.Random, person: Person, number: int, milliseconds: int) -> Batch:

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from pipelines import generator_cloudevents as cloud
 from pipelines import generator_zoom as zoom
 from pipelines.generator_clock import clock_at
+from pipelines.generator_cloud_records import record
 from pipelines.generator_expected import COFFERDAM, ZOOM, Batch, Expect, held
 from pipelines.generator_people import Person, account_of, letters
 
@@ -107,7 +108,7 @@ def _cloud_sound(rng: random.Random, person: Person, number: int, milliseconds: 
     )
     moment = clock_at(milliseconds)
     return Sound(
-        line=cloud.record(cloud.FEATURE.event_type, f"x-{number:010x}", moment, body),
+        line=record(cloud.FEATURE.event_type, f"x-{number:010x}", moment, body),
         first=b'"specversion":"1.0"',
         extra=f'"time":"{moment}",'.encode(),
         below=b'"client":{',

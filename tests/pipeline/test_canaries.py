@@ -16,7 +16,6 @@ from tests.pipeline.support_populate import Plan, Planted, Populator
 from tests.pipeline.support_search import Canaries, everything_written, leaks, tokens_in
 from transforms.store import Store
 
-
 DIGEST_ONLY = ("id", "source")
 """The event's id and the source that it is unique in are kept as a keyed digest alone."""
 

@@ -17,7 +17,7 @@ class _Absent:
         return "absent"
 
 
-ABSENT: Any = _Absent()
+ABSENT: object = _Absent()
 """Leaves a field out."""
 
 REGISTRY: dict[str, Any] = {
