@@ -144,8 +144,14 @@ TABLE, FILES, MARKS = "visits", "visits__files", "visits__files_marks"
 @cache
 def features() -> ContractSet:
     """The contract above, loaded."""
+    return changed("", "")
+
+
+def changed(old: str, new: str) -> ContractSet:
+    """The contract with one thing changed."""
+    assert old in CONTRACT
     path = Path(tempfile.mkdtemp(prefix="test-contract-")) / "features.yaml"
-    path.write_text(CONTRACT, encoding="utf-8")
+    path.write_text(CONTRACT.replace(old, new) if old else CONTRACT, encoding="utf-8")
     return load_contracts([path])
 
 

@@ -186,13 +186,30 @@ def test_text_that_is_no_number_with_its_unit_never_stays(cells: list[str | None
         assert (row in misfits) is (not fits and cell not in (None, ""))
 
 
+def test_the_bounds_of_a_number_in_text_belong_to_it() -> None:
+    assert kept(KBPS, strings("1000 kbps", "0 kbps", "1000.1 kbps")) == ([1000.0, 0.0, None], [2])
+
+
+@pytest.mark.parametrize("others", [(), ("never",)])
+def test_the_window_of_times_begins_and_ends_on_the_dot(others: tuple[str, ...]) -> None:
+    edges = (
+        "2000-01-01T00:00:00Z",
+        "1999-12-31T23:59:59.999Z",
+        "2099-12-31T23:59:59.999Z",
+        "2100-01-01T00:00:00Z",
+    )
+    judged = timestamps(strings(*edges, *others), None)
+    assert judged.array.is_valid().to_pylist() == [True, False, True, False, *(False for _ in others)]
+    assert judged.misfits == [1, 3, *(4 for _ in others)]
+
+
 def test_an_empty_text_is_an_absent_number() -> None:
     assert kept(KBPS, strings("", None, "5 kbps")) == ([None, None, 5.0], [])
 
 
 def test_a_numeric_string_holds_nothing_but_the_number() -> None:
     field = entry("number", text_form="numeric_string", unit="ms", minimum=0, maximum=9)
-    assert kept(field, strings("4.5", "4.5 ms", "10", "")) == ([4.5, None, None, None], [1, 2])
+    assert kept(field, strings("4.5", "4.5 ms", "10", "", None)) == ([4.5, None, None, None, None], [1, 2])
 
 
 def test_a_whole_number_in_text_has_no_fraction() -> None:

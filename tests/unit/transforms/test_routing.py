@@ -120,7 +120,7 @@ def test_an_event_without_a_known_type_of_its_own_is_sealed_whole(own: str) -> N
 
 def test_a_guess_that_is_wrong_ends_as_a_reject_and_never_under_the_wrong_contract() -> None:
     shape = bundled().by_event["cofferdam", CHAT]
-    for own in ("io.cofferdam.meeting.started.v1", "Anna said something", "", None):
+    for own in ("io.cofferdam.meeting.started.v1", "Anna said something", "", None, 1.5, 2**70):
         record = json.dumps({**record_of("cofferdam", CHAT), "type": own}).encode()
         made = separator().separate(shape, [record])
         assert [entry.code for entry in made.held] == [NOT_AN_EVENT]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from schemas.classification import Protection
 from schemas.contract import Field
-from tests.unit.transforms.feature_contract import EVENT, FILES, MARKS, TABLE, event, features
+from tests.unit.transforms.feature_contract import EVENT, FILES, MARKS, TABLE, changed, event, features
 from tests.unit.transforms.feature_events import blocks
 from tests.unit.transforms.separator_samples import Taken, spaces, take, text_column
 from transforms.sealed_format import split_prefixed, unframe_parts
@@ -160,6 +160,18 @@ def test_a_time_that_is_none_is_sealed_once() -> None:
     made = taken({**EVENT, "time": "yesterday"})
     assert made.row(TABLE)["event_time"] is None
     assert made.sealed() == {"unclassified": [("time", b'"yesterday"')]}
+
+
+def test_a_kept_field_that_is_a_role_is_judged_although_it_has_no_column_of_its_own() -> None:
+    closed = "classification: metadata, customProperties: [{property: values, value: [m-1]}]"
+    room = "{name: room, logicalType: string, classification: identifier.meeting}"
+    made = take(
+        *(event(1), event(2, room="Anna's room")),
+        contracts=changed(room, room.replace("classification: identifier.meeting", closed)),
+    )
+    assert made.sealed() == {"unclassified": [("data.room", b'"Anna\'s room"')]}
+    assert "room" not in made.rows(TABLE)[0]
+    assert "Anna" not in made.in_clear()
 
 
 def test_elements_have_their_events_columns_and_their_place() -> None:
