@@ -166,6 +166,8 @@ def test_rows_of_the_digests_table_say_where_and_when() -> None:
     rows = digest_rows(fresh, TODAY)
     assert rows.schema == FIXED_TABLES[DIGESTS]
     assert rows.column("position").to_pylist() == [(3 << 40) + 5, (4 << 40) - 1]
+    beyond = digest_rows(table_of([(1, 2, 0, (1 << 40) + 5)], 3), TODAY)
+    assert beyond.column("position").to_pylist() == [(3 << 40) + 5]
     assert rows.column("seen").to_pylist() == [date(2026, 3, 2)] * 2
     assert [value[0] for value in rows.column("id_digest").to_pylist()] == [1, 3]
     assert [value[0] for value in rows.column("body_digest").to_pylist()] == [2, 4]
