@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -101,6 +101,11 @@ class _SideKeys:
         """Wrap ``key`` to the vault's public half (about 1.2 kB); ``info`` is bound to it, not kept in it."""
         return _suite().encrypt(key, self._vault_public, info)
 
+    @property
+    def key_ids(self) -> tuple[str, ...]:
+        """Ids of all keys of this side, in the order of its description."""
+        return tuple(entry.key_id for entry in self.descriptions)
+
     def __repr__(self) -> str:
         ids = ", ".join(f"{entry.purpose} {entry.key_id}" for entry in self.descriptions)
         return f"<{type(self).__name__}: {ids}>"
@@ -121,9 +126,9 @@ class IngestKeys(_SideKeys):
         """Id (16 bytes) of the pseudonym epoch that is written now."""
         return next(iter(self.epoch_roots))
 
-    def __reduce__(self) -> tuple[Callable[[str], IngestKeys], tuple[str]]:
+    def __reduce__(self) -> tuple[Callable[[str, tuple[str, ...]], IngestKeys], tuple[str, tuple[str, ...]]]:
         """Travel to a worker as a path only; the worker loads the keys itself."""
-        return _worker_ingest_keys, (str(self.directory),)
+        return _worker_ingest_keys, (str(self.directory), self.key_ids)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -149,9 +154,9 @@ class ReleaseKeys(_SideKeys):
                 "SEAL_KEY_BROKEN", f"a key wrapped to vault key {vault_id.hex()} does not unwrap"
             ) from None
 
-    def __reduce__(self) -> tuple[Callable[[str], ReleaseKeys], tuple[str]]:
+    def __reduce__(self) -> tuple[Callable[[str, tuple[str, ...]], ReleaseKeys], tuple[str, tuple[str, ...]]]:
         """Travel to a worker as a path only; the worker loads the keys itself."""
-        return _worker_release_keys, (str(self.directory),)
+        return _worker_release_keys, (str(self.directory), self.key_ids)
 
 
 def load_ingest_keys(path: Path | str) -> IngestKeys:
@@ -187,13 +192,25 @@ def load_release_keys(path: Path | str) -> ReleaseKeys:
 
 # Beam unpickles the same transform many times in one process; each would read and check the files again.
 @lru_cache(maxsize=8)
-def _worker_ingest_keys(path: str) -> IngestKeys:
-    return load_ingest_keys(path)
+def _worker_ingest_keys(path: str, key_ids: tuple[str, ...]) -> IngestKeys:
+    return _meant(load_ingest_keys(path), key_ids)
 
 
 @lru_cache(maxsize=8)
-def _worker_release_keys(path: str) -> ReleaseKeys:
-    return load_release_keys(path)
+def _worker_release_keys(path: str, key_ids: tuple[str, ...]) -> ReleaseKeys:
+    return _meant(load_release_keys(path), key_ids)
+
+
+_Keys = TypeVar("_Keys", bound=_SideKeys)
+
+
+def _meant(keys: _Keys, key_ids: tuple[str, ...]) -> _Keys:
+    """The keys, if they are still those that the launching process loaded from the same place."""
+    if keys.key_ids != key_ids:
+        raise InfrastructureFault(
+            "KEYS_CHANGED", f"{keys.directory} holds other keys than when the run began; run again"
+        )
+    return keys
 
 
 def _common(side: StoredSide) -> dict[str, Any]:
