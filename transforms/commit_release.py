@@ -28,7 +28,7 @@ from schemas.tables import (
 from transforms.consent_intake import IntakeCounts, plan_records, read_range
 from transforms.faults import value_free
 from transforms.manifests import FileRecord
-from transforms.release_content import Openings
+from transforms.release_content import RECORDS_IN_ROWS, Openings
 from transforms.release_counts import ReleaseCounts
 from transforms.release_rules import SINK, ReleaseRules, decider_of
 from transforms.release_settings import ReleaseSettings
@@ -50,6 +50,7 @@ _JUDGED: Final = (
     "decision",
     "reasons",
     "decision_id",
+    "records",
     "record_ids",
     "terms",
     "policy_hash",
@@ -341,13 +342,15 @@ def _differences(row: Mapping[str, Any], named: Mapping[str, Any], rules: Releas
         "purpose": "purpose",
         "recipient": "recipient",
         "kind": "kind",
-        "records": "record_ids",
         "terms": "terms",
         "policy": "policy_hash",
         "suites": "suite_hash",
         "as_of": "as_of",
     }
     found = {word: "other" for word, column in pairs.items() if row[column] != named[column]}
+    record_ids = named["record_ids"]
+    if (row["records"], row["record_ids"]) != (len(record_ids), record_ids[:RECORDS_IN_ROWS]):
+        found["records"] = "other"
     if named["decision"] != RELEASE or row["as_of"] != rules.request.as_of_time:
         found["as_of"] = "other"
     if row["policy_hash"] != rules.policy_hash:

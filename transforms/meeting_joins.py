@@ -75,8 +75,12 @@ def unpacked(content: bytes) -> pa.Table:
 
 def concat(tables: Iterable[bytes], schema: pa.Schema) -> pa.Table:
     """Some packed tables as one."""
-    found = [unpacked(content).cast(schema) for content in tables]
+    found = [_as(unpacked(content), schema) for content in tables]
     return pa.concat_tables(found) if found else schema.empty_table()
+
+
+def _as(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    return table if table.schema.equals(schema) else table.cast(schema)
 
 
 def mark_items(items: pa.Table, released: pa.Table) -> pa.Table:

@@ -55,6 +55,9 @@ TASK_SCHEMA: Final = pa.schema(
 PLACE_SCHEMA: Final = pa.schema([("key_id", pa.binary(16)), ("blob_part", pa.int32()), ("path", pa.string())])
 """Where a blob lies."""
 
+RECORDS_IN_ROWS: Final = 100
+"""Record ids that a released row names itself; its decision names all of them."""
+
 _MEMBERS: Final = ("tenant_join", "meeting_join", "sender_join")
 
 
@@ -305,8 +308,11 @@ def release_tasks(items: pa.Table, decisions: MeetingDecisions) -> pa.Table:
     for name in TASK_SCHEMA.names:
         if name in ("item_id", "event_id", "key_id", "blob_part", "source", "contract", "event_time"):
             made[name] = items.column(name).take(from_items)
-        elif name != "members":
+        elif name not in ("members", "records", "record_ids"):
             made[name] = decisions.classes.column(name).take(from_classes)
+    record_ids = decisions.classes.column("record_ids")
+    made["records"] = pc.list_value_length(record_ids).take(from_classes)
+    made["record_ids"] = pc.list_slice(record_ids, 0, RECORDS_IN_ROWS).take(from_classes)
     named = [items.column(name).take(from_items).to_pylist() for name in _MEMBERS]
     about = [[each for each in row if each is not None] for row in zip(*named, strict=True)]
     made["members"] = pa.array(about, pa.list_(pa.string()))
@@ -315,6 +321,7 @@ def release_tasks(items: pa.Table, decisions: MeetingDecisions) -> pa.Table:
 
 __all__ = [
     "PLACE_SCHEMA",
+    "RECORDS_IN_ROWS",
     "TASK_SCHEMA",
     "ContentReleaser",
     "Openings",
