@@ -153,11 +153,11 @@ class _Meeting:
         self._peoples: dict[str | None, MeetingPeople] = {}
         self._questions: dict[tuple[str | None, str, str, Refusal | None], Question] = {}
         self._asked: list[_Asked] = []
+        self._represented: dict[Hashable, _Asked] = {}
         self.decided: dict[Hashable, Decision] = {}
 
     def cases(self) -> Iterator[tuple[Hashable, Case]]:
         """The cases of the meeting, each once: one representative of every finding among the people."""
-        known: set[Hashable] = set()
         members = self._classes.items_by_class()
         for one, items in zip(self._classes.classes, members, strict=True):
             at = self._classes.people_of(one)
@@ -165,8 +165,8 @@ class _Meeting:
                 fields = self._fields(one, purpose)
                 asked = self._ask(one, items, at, purpose, fields)
                 self._asked.append(asked)
-                if asked.key not in known:
-                    known.add(asked.key)
+                if asked.key not in self._represented:
+                    self._represented[asked.key] = asked
                     yield asked.key, self._case(asked, fields)
 
     def _ask(
@@ -283,8 +283,10 @@ class _Meeting:
         """Records that a decision rests on: all of a release's, of a hold the first of those who hold it."""
         released = decision.decision == RELEASE
         people = self._people(asked.one.tenant)
+        # Outcomes name rows of the people who were asked about, and at their class's recording end.
+        first = self._represented[asked.key]
         rows = {
-            code: people.finding(asked.chosen[code], asked.question, asked.end).rows_of(outcome)
+            code: people.finding(first.chosen[code], first.question, first.end).rows_of(outcome)
             for code, outcome in outcomes.items()
             if outcome is not None and outcome.agrees is released
         }
