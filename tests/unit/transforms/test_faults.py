@@ -58,6 +58,22 @@ def test_the_place_is_the_innermost_line_first_and_no_folder() -> None:
     assert "/" not in place
 
 
+def test_every_line_of_our_own_that_led_there_is_named() -> None:
+    def inner() -> None:
+        raise ValueError(SECRET)
+
+    def outer() -> None:
+        inner()
+
+    with pytest.raises(InfrastructureFault) as caught, value_free("x"):
+        outer()
+    lines = [
+        int(place.split(":")[1]) for place in caught.value.message.split(" at ")[1].split(";")[0].split(" < ")
+    ]
+    first = inner.__code__.co_firstlineno
+    assert lines == [first + 1, first + 4, first + 7]
+
+
 @pytest.mark.parametrize("kind", [ConfigurationError, InfrastructureFault, PromiseBroken])
 def test_our_own_errors_pass_as_they_are(kind: type[CofferdamError]) -> None:
     mine = kind("CODE", "message")
