@@ -69,7 +69,7 @@ def run_release(options: ReleaseOptions, *, show_progress: bool) -> dict[str, An
     plan_records([str(path) for path in options.consents])
     run_id = new_run_id(datetime.now(UTC))
     with Store.open(options.store).writing(run_id) as current:
-        delete_uncommitted(current)
+        delete_uncommitted(current)  # of a run that was killed
         settings = ReleaseSettings(
             store=options.store,
             run_id=run_id,
@@ -78,10 +78,13 @@ def run_release(options: ReleaseOptions, *, show_progress: bool) -> dict[str, An
             registry=str(options.registry),
             version=software_version(),
         )
-        with progress_shown(show_progress), our_errors():
-            pipeline = make_pipeline(options.beam_arguments)
-            build_release(pipeline, settings, rules, keys)
-            pipeline.run().wait_until_finish()
+        try:
+            with progress_shown(show_progress), our_errors():
+                pipeline = make_pipeline(options.beam_arguments)
+                build_release(pipeline, settings, rules, keys)
+                pipeline.run().wait_until_finish()
+        finally:
+            delete_uncommitted(current.refreshed())
     return committed_ledger(Store.open(options.store), run_id)
 
 

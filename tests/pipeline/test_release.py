@@ -364,6 +364,38 @@ def test_p14_every_item_has_one_outcome(agreed: World) -> None:
     assert len(decided) == len(set(decided)) == 10
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"decision_id": "0" * 32},
+        {"decision": "QUARANTINE"},
+        {"reasons": ["REFUSED"]},
+        {"item_id": "0" * 32},
+        {"record_ids": []},
+        {"purpose": "ai_evaluation"},
+        {"policy_hash": None},
+    ],
+)
+def test_rows_that_are_not_as_decided_are_never_committed(
+    agreed: World, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]
+) -> None:
+    write = ContentReleaser._write
+    monkeypatch.setattr(
+        ContentReleaser, "_write", lambda self, rows: write(self, [{**row, **change} for row in rows])
+    )
+    with pytest.raises((PromiseBroken, InfrastructureFault)):
+        agreed.release()
+    assert nothing_released(agreed)
+    assert Store.open(agreed.store).version == 1
+
+
+def test_a_store_without_items_has_nothing_to_decide(tmp_path: Path, keys: Path) -> None:
+    world = World(tmp_path, keys)
+    world.ingest(bounds())
+    ledger = world.release()
+    assert (ledger["items"], ledger["outcomes"], ledger["released"]) == (0, {}, 0)
+
+
 # --- openings -----------------------------------------------------------------------------------------------
 
 
