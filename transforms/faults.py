@@ -43,7 +43,7 @@ def value_free(step: str) -> Iterator[None]:
 
 def _place(trace: TracebackType | None) -> str:
     """Where it was raised, and the lines of our own that led there; a library's many frames say little."""
-    frames = traceback.extract_tb(trace)
+    frames = traceback.extract_tb(trace)[1:]  # the first is that of `value_free`
     ours = [frame for frame in frames[:-1] if Path(frame.filename).parent.name in _OUR_FOLDERS]
     shown = [*ours[1 - _FRAMES :], *frames[-1:]]
     return " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(shown))
