@@ -92,12 +92,17 @@ class StoredSide:
     """One side of a key directory, read and checked. The first key of a purpose writes, all of them read."""
 
     directory: Path
+    side: str
     keys: tuple[StoredKey, ...]
 
-    def all_of(self, purpose: str) -> list[tuple[bytes, bytes]]:
-        """Ids (16 bytes) and materials of the keys with this purpose, the current one first."""
+    def all_of(self, purpose: str, *, needed: bool = True) -> list[tuple[bytes, bytes]]:
+        """Ids (16 bytes) and materials of the keys with this purpose, the current one first.
+
+        Raises:
+            InfrastructureFault: There is none and it is needed (``KEYS_CORRUPT``).
+        """
         found = [key for key in self.keys if key.description.purpose == purpose]
-        if not found:
+        if needed and not found:
             raise _corrupt(self.directory / DESCRIPTION_FILE)
         return [(bytes.fromhex(key.description.key_id), key.material) for key in found]
 
@@ -215,7 +220,7 @@ def read_side(path: Path, side: str) -> StoredSide:
     with _opened(path, None) as folder:
         descriptions = _read_descriptions(folder, path, side)
         keys = tuple(StoredKey(entry, _read_key(folder, path, entry)) for entry in descriptions)
-    return StoredSide(path.absolute(), keys)
+    return StoredSide(path.absolute(), side, keys)
 
 
 def describe_keys(path: Path, side: str) -> tuple[KeyDescription, ...]:

@@ -1,8 +1,9 @@
 """Keys: what ingest may hold, what release may hold, and how both travel to workers.
 
 ``DIR/ingest`` holds the public half of the vault key pair, the pseudonym epoch roots, the join key and the
-digest key: enough to seal and to pseudonymise, never to open. ``DIR/release`` holds the private half. Both
-hold a key of their own that signs what they log.
+digest key: enough to seal and to pseudonymise, never to open. ``DIR/release`` holds the private half, and the
+same roots, so that an erasure finds a person in telemetry. Both hold a key of their own that signs what they
+log.
 
 The vault pair is the HPKE (RFC 9180) hybrid of ML-KEM-768 and X25519: it stays closed unless both are broken.
 """
@@ -86,6 +87,8 @@ class _SideKeys:
         vault_id: Id (16 bytes) of the current vault key.
         join_key: The root (32 bytes), for the store's lifetime, of pseudonyms in rosters and decisions.
         digest_key: The root (32 bytes) of the keys of duplicate digests and record sums.
+        epoch_roots: Roots (32 bytes) of telemetry pseudonyms by id (16 bytes); the current one comes first. A
+            release side that was made before it was given roots has none.
         log_signing_key: Signs what this side logs.
     """
 
@@ -94,12 +97,18 @@ class _SideKeys:
     vault_id: bytes
     join_key: bytes
     digest_key: bytes
+    epoch_roots: Mapping[bytes, bytes]
     log_signing_key: Ed25519PrivateKey
     _vault_public: MLKEM768X25519PublicKey
 
     def wrap_to_vault(self, key: Buffer, *, info: bytes) -> bytes:
         """Wrap ``key`` to the vault's public half (about 1.2 kB); ``info`` is bound to it, not kept in it."""
         return _suite().encrypt(key, self._vault_public, info)
+
+    @property
+    def epoch_id(self) -> bytes:
+        """Id (16 bytes) of the pseudonym epoch that is written now."""
+        return next(iter(self.epoch_roots))
 
     @property
     def key_ids(self) -> tuple[str, ...]:
@@ -113,18 +122,7 @@ class _SideKeys:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class IngestKeys(_SideKeys):
-    """The keys of the writing side: they seal and pseudonymise, and open nothing.
-
-    Attributes:
-        epoch_roots: Roots (32 bytes) of telemetry pseudonyms by id (16 bytes); the current one comes first.
-    """
-
-    epoch_roots: Mapping[bytes, bytes]
-
-    @property
-    def epoch_id(self) -> bytes:
-        """Id (16 bytes) of the pseudonym epoch that is written now."""
-        return next(iter(self.epoch_roots))
+    """The keys of the writing side: they seal and pseudonymise, and open nothing."""
 
     def __reduce__(self) -> tuple[Callable[[str, tuple[str, ...]], IngestKeys], tuple[str, tuple[str, ...]]]:
         """Travel to a worker as a path only; the worker loads the keys itself."""
@@ -170,7 +168,6 @@ def load_ingest_keys(path: Path | str) -> IngestKeys:
     return IngestKeys(
         **_common(side),
         vault_id=vault_id,
-        epoch_roots=dict(side.all_of(EPOCH_ROOT)),
         _vault_public=MLKEM768X25519PublicKey(
             MLKEM768PublicKey.from_public_bytes(public[:MLKEM_PUBLIC_BYTES]),
             X25519PublicKey.from_public_bytes(public[MLKEM_PUBLIC_BYTES:]),
@@ -219,6 +216,7 @@ def _common(side: StoredSide) -> dict[str, Any]:
         "descriptions": tuple(key.description for key in side.keys),
         "join_key": side.current(JOIN_KEY)[1],
         "digest_key": side.current(DIGEST_KEY)[1],
+        "epoch_roots": dict(side.all_of(EPOCH_ROOT, needed=side.side == INGEST)),
         "log_signing_key": Ed25519PrivateKey.from_private_bytes(side.current(LOG_SIGNING)[1]),
     }
 
@@ -276,7 +274,7 @@ def _first_sides(created: date) -> dict[str, list[StoredKey]]:
     root = new_secret(EPOCH_ROOT, created=created)
     return {
         INGEST: [public, root, *shared, new_secret(LOG_SIGNING, created=created)],
-        RELEASE: [private, *shared, new_secret(LOG_SIGNING, created=created)],
+        RELEASE: [private, root, *shared, new_secret(LOG_SIGNING, created=created)],
     }
 
 
@@ -285,7 +283,9 @@ def _next_sides(older: Path, created: date) -> dict[str, list[StoredKey]]:
     public, private = new_vault_pair(created=created, epoch=_next_epoch(release, VAULT_PRIVATE))
     root = new_secret(EPOCH_ROOT, created=created, epoch=_next_epoch(ingest, EPOCH_ROOT))
     sealing = [key for key in ingest.keys if key.description.purpose != VAULT_PUBLIC]
-    return {INGEST: [public, root, *sealing], RELEASE: [private, *release.keys]}
+    roots = [root, *(key for key in sealing if key.description.purpose == EPOCH_ROOT)]
+    opening = [key for key in release.keys if key.description.purpose != EPOCH_ROOT]
+    return {INGEST: [public, root, *sealing], RELEASE: [private, *roots, *opening]}
 
 
 def _next_epoch(side: StoredSide, purpose: str) -> int:

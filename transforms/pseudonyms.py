@@ -42,7 +42,7 @@ Values: TypeAlias = "Sequence[str | int | None] | pa.Array | pa.ChunkedArray"
 _Subject = tuple[str, str | int | None, str | int | None]
 
 
-def telemetry_pseudonyms(keys: IngestKeys, *, epoch_id: bytes | None = None) -> Pseudonymiser:
+def telemetry_pseudonyms(keys: IngestKeys | ReleaseKeys, *, epoch_id: bytes | None = None) -> Pseudonymiser:
     """Pseudonyms for telemetry, under the current epoch root or, to find older rows, under another."""
     chosen = keys.epoch_id if epoch_id is None else epoch_id
     return Pseudonymiser(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import stat
@@ -45,11 +46,12 @@ def test_wrapping_is_the_hybrid_suite(made: Path) -> None:
     assert len(ingest.wrap_to_vault(SECRET, info=b"")) == 1088 + 32 + len(SECRET) + 16
 
 
-def test_both_sides_share_join_and_digest_keys_and_nothing_else(made: Path) -> None:
+def test_both_sides_share_pseudonym_and_digest_keys_and_nothing_else(made: Path) -> None:
     ingest, release = load_both(made)
     assert (ingest.join_key, ingest.digest_key) == (release.join_key, release.digest_key)
+    assert ingest.epoch_roots == release.epoch_roots
     everything = [path.read_bytes() for path in sorted(made.rglob("*.key"))]
-    assert len(everything) - len(set(everything)) == 2
+    assert len(everything) - len(set(everything)) == 3
 
 
 def test_ingest_holds_no_private_half(made: Path) -> None:
@@ -264,6 +266,7 @@ def test_a_continued_directory_keeps_joins_and_starts_an_epoch(made: Path, conti
     assert (old.join_key, old.digest_key) == (new.join_key, new.digest_key)
     assert new.epoch_id != old.epoch_id
     assert new.epoch_roots[old.epoch_id] == old.epoch_roots[old.epoch_id]
+    assert load_release_keys(continued / "release").epoch_roots == new.epoch_roots
     epochs = [entry.epoch for entry in new.descriptions if entry.purpose == EPOCH_ROOT]
     assert epochs == [2, 1]
 
@@ -292,3 +295,17 @@ def test_a_key_in_use_is_not_destroyed(continued: Path) -> None:
         with pytest.raises(InfrastructureFault, match="KEYS_NOT_RETIRED"):
             destroy_key(continued / "release", "release", key_id)
     load_release_keys(continued / "release")
+
+
+def test_a_release_side_of_before_has_no_roots_and_is_given_them_when_it_is_continued(
+    made: Path, tmp_path: Path
+) -> None:
+    release = made / "release"
+    description = json.loads((release / "keys.json").read_text())
+    description["keys"] = [entry for entry in description["keys"] if entry["purpose"] != EPOCH_ROOT]
+    (release / "keys.json").write_text(json.dumps(description))
+    assert load_release_keys(release).epoch_roots == {}
+    create_key_directory(tmp_path / "continued", created=DAY, continues=made)
+    ingest, release_keys = load_both(tmp_path / "continued")
+    assert list(release_keys.epoch_roots.items()) == list(ingest.epoch_roots.items())
+    assert len(release_keys.epoch_roots) == 2
