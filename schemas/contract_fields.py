@@ -81,6 +81,10 @@ class Naming:
         """The event type (a closed set by itself) and the id (stored as a keyed digest only)."""
         return path in (self.type_at, self.envelope.get("id"), self.envelope.get("source"))
 
+    def also_accepted(self, path: tuple[str, ...]) -> tuple[str, ...]:
+        """A type that routes an event as a number and as its text must be read as both, or would be lost."""
+        return ("integer", "string") if path == self.type_at else ()
+
     def column(self, path: tuple[str, ...], protection: Protection, is_cut: bool) -> str | None:
         """Name of a field's column, None where nothing of it gets one of its own."""
         kept = protection in (Protection.KEEP, Protection.PSEUDONYM, Protection.TRUNCATE_IP) or is_cut

@@ -309,7 +309,7 @@ class _Reader:
             description=str(entry.description or ""),
             unit=_optional_text(_property(entry, "unit")),
             text_form=_optional_text(_property(entry, "textForm")),
-            accepts=_strings(_property(entry, "accepts")),
+            accepts=(*_strings(_property(entry, "accepts")), *naming.also_accepted(path)),
             values=tuple(values) if isinstance(values, list) else None,
             pattern=_optional_text(options.get("pattern")),
             max_length=self._bound(options, "maxLength", where, int),

@@ -42,9 +42,13 @@ class RunCounts:
     drift: Counter[DriftKey] = field(default_factory=Counter)
     bytes_read: int = 0
 
-    def count(self, key: OutcomeKey, number: int = 1) -> None:
-        """Count records with an outcome."""
-        self.records[key] += number
+    def count(self, key: tuple[str | None, str | None, str, str | None], number: int = 1) -> None:
+        """Count records with an outcome; a part of the key that is missing is counted as "-".
+
+        A key that held None could not be sorted among those of text, and the run could not be committed.
+        """
+        source, event, outcome, reason = key
+        self.records[source or NONE, event or NONE, outcome, reason or NONE] += number
 
     def add_sum(self, outcome: Outcome, positions: RecordSum) -> None:
         """Add the position sum of records with an outcome."""

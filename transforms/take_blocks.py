@@ -163,7 +163,7 @@ class BlockTaker:
         rows: list[dict[str, object]] = []
         for entry, line, body in zip(held, lines, identities.bodies, strict=True):
             outcome = _outcome_of(entry.code)
-            self.counts.count((entry.source or NONE, NONE, outcome, entry.code))
+            self.counts.count((entry.source, None, outcome, entry.code))
             item_id = _reject_id(body.tobytes(), outcome)
             offset = int(block.offsets[entry.index])
             self._add_sum(outcome, block.file, np.array([offset]))

@@ -127,6 +127,21 @@ def test_the_ledgers_table_has_nulls_where_there_is_nothing() -> None:
     ]
 
 
+def test_a_type_that_is_missing_in_some_records_is_told_as_none(tmp_path: Path) -> None:
+    one, two = counts()
+    one.count(("zoom", None, Outcome.SEPARATED, None), 4)
+    one.add_sum(Outcome.SEPARATED, RecordSum(4, 0, 0))
+    seen = read(RecordSum(7, 7, 9))
+    ledger = commit_run(settings(tmp_path), written(tmp_path), [one, two], seen)
+    assert [(row["event_type"], row["reason"], row["records"]) for row in ledger["by_type"]] == [
+        ("-", "NOT_JSON", 1),
+        ("-", "-", 4),
+        ("a", "-", 2),
+    ]
+    rows = Store.open(str(tmp_path)).read_table(LEDGER).to_pylist()
+    assert [row["event_type"] for row in rows] == [None, None, "a"]
+
+
 def lost_file(files: list[FileRecord], made: list[RunCounts], seen: list[RunCounts]) -> None:
     files.clear()
 

@@ -62,6 +62,14 @@ def test_a_number_and_its_text_name_the_same_message() -> None:
     assert table(b'{"msg_type":17}') == table(b'{"msg_type":"17"}') is not None
 
 
+def test_a_message_whose_number_is_text_keeps_its_type() -> None:
+    made = take(b'{"msg_type":"17"}', b'{"msg_type":17}')
+    assert made.held == []
+    assert [dict(group.separated) for group in made.groups] == [{("zoom_rtms", "17"): 2}]
+    assert [row["event_type"] for row in made.rows()] == ["17", "17"]
+    assert made.sealed() == {}
+
+
 def test_another_sources_type_is_not_claimed() -> None:
     zoom, cloud = b'{"event":"meeting.started"}', json.dumps(record_of("cofferdam", CHAT)).encode()
     assert table(zoom, "cofferdam") is table(zoom, "zoom_rtms") is table(cloud, "zoom") is None
