@@ -124,6 +124,11 @@ class _SideKeys:
 class IngestKeys(_SideKeys):
     """The keys of the writing side: they seal and pseudonymise, and open nothing."""
 
+    @property
+    def side(self) -> str:
+        """Name of this side of the key directory."""
+        return INGEST
+
     def __reduce__(self) -> tuple[Callable[[str, tuple[str, ...]], IngestKeys], tuple[str, tuple[str, ...]]]:
         """Travel to a worker as a path only; the worker loads the keys itself."""
         return _worker_ingest_keys, (str(self.directory), self.key_ids)
@@ -134,6 +139,11 @@ class ReleaseKeys(_SideKeys):
     """The keys of the reading side, with the private halves of the vault's key pairs."""
 
     _vaults: Mapping[bytes, MLKEM768X25519PrivateKey]
+
+    @property
+    def side(self) -> str:
+        """Name of this side of the key directory."""
+        return RELEASE
 
     def unwrap_from_vault(self, wrapped: Buffer, *, vault_id: bytes, info: bytes) -> bytes:
         """Unwrap a key that was wrapped to the vault key ``vault_id``.

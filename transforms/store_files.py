@@ -58,6 +58,9 @@ class StoreFiles(Protocol):
     def create(self, path: str, content: bytes) -> bool:
         """Make a whole file unless one of that name is there; says whether this call made it."""
 
+    def replace(self, path: str, content: bytes) -> None:
+        """Make a whole file in the place of what is there; only for files that no manifest names."""
+
     def open_new(self, path: str) -> NewFile:
         """Begin a file of a name that nobody else uses."""
 
@@ -73,8 +76,8 @@ class StoreFiles(Protocol):
     def delete(self, path: str) -> None:
         """Delete a file; one that is gone already is no error."""
 
-    def lock(self, run_id: str) -> AbstractContextManager[None]:
-        """Keep other writers out while a block runs, as far as the filesystem can."""
+    def lock(self, run_id: str, folder: str = "") -> AbstractContextManager[None]:
+        """Keep other writers out of the store, or of a folder of it, as far as the filesystem can."""
 
     def arrow(self) -> pafs.FileSystem:
         """The same files as an Arrow filesystem, for reading."""
@@ -145,6 +148,19 @@ class LocalFiles:
             _sync_folder(target.parent)
         return made
 
+    def replace(self, path: str, content: bytes) -> None:
+        """Rename a finished draft to the file's name; the draft lies where ``gc`` looks for drafts."""
+        target = self._root / path
+        draft = self._root / f"{DRAFT_PREFIX}{secrets.token_hex(8)}"
+        with _faults("write", path):
+            _make_folders(target.parent)
+            try:
+                _write_durably(draft, content)
+                draft.replace(target)
+            finally:
+                draft.unlink(missing_ok=True)
+            _sync_folder(target.parent)
+
     def open_new(self, path: str) -> NewFile:
         """Begin a file that must not exist."""
         with _faults("write", path):
@@ -183,9 +199,12 @@ class LocalFiles:
         with _faults("delete", path):
             (self._root / path).unlink(missing_ok=True)
 
-    def lock(self, run_id: str) -> AbstractContextManager[None]:
-        """Hold the store's ``flock``."""
-        return locked(self._root, run_id)
+    def lock(self, run_id: str, folder: str = "") -> AbstractContextManager[None]:
+        """Hold the ``flock`` of the store or of a folder of it."""
+        if folder:
+            with _faults("make", folder):
+                _make_folders(self._root / folder)
+        return locked(self._root / folder, run_id)
 
     def arrow(self) -> pafs.FileSystem:
         """The store's folder as an Arrow filesystem."""

@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from schemas.tables import AREAS
+from transforms.audit_entries import PENDING
 from transforms.manifests import FOLDER
 from transforms.store import Store
 from transforms.store_files import DRAFT_PREFIX, FoundFile
 
 GRACE_SECONDS = 24 * 3600
-_DRAFTS = (DRAFT_PREFIX, f"{FOLDER}/{DRAFT_PREFIX}")
+_DRAFTS = (DRAFT_PREFIX, f"{FOLDER}/{DRAFT_PREFIX}", f"{PENDING}/{DRAFT_PREFIX}")
 _TABLES = tuple(f"{area}/" for area in AREAS)
 
 
