@@ -103,7 +103,7 @@ def _decided(
     inputs = {"items": items, "roster": roster, "aliases": aliases, "rows": records[ROWS]}
     people = inputs | f"{name}People" >> FindPeople()  # links, rows
     meetings = {"items": items, "roster": roster, **people}
-    step = DecideMeetings(settings, rules, stage, records[OWNERLESS], records[READ])
+    step = DecideMeetings(settings, rules, keys, stage, records[OWNERLESS], records[READ])
     decided = meetings | f"{name}Decision" >> step
     return {
         FILES: decided[FILES],

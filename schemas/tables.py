@@ -34,6 +34,7 @@ ROSTER = "roster"
 DECISION_CLASSES = "decisions/classes"
 DECISION_ITEMS = "decisions/items"
 DECISION_EXPORTS = "decisions/exports"
+OPENINGS = "openings"
 RELEASED = "released"
 LEDGER = "ledger"
 DIGESTS = "digests"
@@ -45,6 +46,7 @@ AREAS: tuple[str, ...] = (
     ROSTER,
     "consents",
     "decisions",
+    OPENINGS,
     "tombstones",
     "released",
     LEDGER,
@@ -53,7 +55,7 @@ AREAS: tuple[str, ...] = (
 )
 """The folders of a store that tables may lie in; no manifest names files elsewhere, nothing deletes them."""
 
-NEVER_REPLACED: tuple[str, ...] = ("consents", "decisions", "tombstones", LEDGER)
+NEVER_REPLACED: tuple[str, ...] = ("consents", "decisions", OPENINGS, "tombstones", LEDGER)
 """Areas that hold evidence: no manifest may take a file of theirs away."""
 
 CHILD_POSITION = "position"
@@ -450,6 +452,23 @@ _DECISION_EXPORTS = pa.schema(
     ]
 )
 
+_OPENINGS = pa.schema(
+    [
+        column("run_id", pa.string(), "Run that opened it"),
+        column("ground", pa.string(), "What it was opened for (closed set)"),
+        column("decision_id", pa.string(), "Decision, or digest of the order, that allowed it"),
+        column("purpose", pa.string(), "Purpose (registered), empty where it was opened for none"),
+        column("recipient", pa.string(), "Who receives it (closed set), empty where it stays inside"),
+        _kind(),
+        _key_id(),
+        column("blob_part", pa.int32(), "Blob of the data key, from 0"),
+        column("item_ids", _WORDS, "Items that the decision is about, sorted", storage=DISTINCT),
+        column("beside", pa.int32(), "Other items of the blob, forgotten unread", unit="items"),
+        column("outcome", pa.string(), "opened, or the code of why it did not open"),
+        column("signature", pa.binary(64), "The release side's Ed25519 signature of it", storage=DISTINCT),
+    ]
+)
+
 _PART = pa.struct(
     [
         column(
@@ -499,6 +518,7 @@ FIXED_TABLES: Mapping[str, pa.Schema] = MappingProxyType(
         DECISION_CLASSES: _DECISION_CLASSES,
         DECISION_ITEMS: _DECISION_ITEMS,
         DECISION_EXPORTS: _DECISION_EXPORTS,
+        OPENINGS: _OPENINGS,
         RELEASED: _RELEASED,
         LEDGER: _LEDGER,
         DIGESTS: _DIGESTS,
@@ -514,6 +534,7 @@ PREVIEW_COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         DECISION_CLASSES: ("kind", "purpose", "recipient", "items", "decision", "primary"),
         DECISION_ITEMS: ("item_id", "purpose", "recipient", "decision", "primary"),
         DECISION_EXPORTS: ("purpose", "recipient", "kind", "items", "records"),
+        OPENINGS: ("run_id", "ground", "kind", "purpose", "recipient", "beside", "outcome"),
         RELEASED: ("item_id", "kind", "purpose", "recipient", "decision_id"),
         LEDGER: ("source", "event_type", "outcome", "reason", "records", "items"),
     }

@@ -22,6 +22,7 @@ from schemas.tables import (
     DECISION_EXPORTS,
     DECISION_ITEMS,
     FIXED_TABLES,
+    OPENINGS,
     QUARANTINE_ITEMS,
     RELEASED,
 )
@@ -91,7 +92,7 @@ class Finished:
     """What the steps of a release hand to its commit.
 
     Attributes:
-        logs: Files of decisions, of both looks.
+        logs: Files of decisions, of both looks, and of openings.
         released: Files of what was released.
         counts: Counts of the first decisions.
         openings: Counts of openings.
@@ -190,16 +191,13 @@ class _Commit:
             findings.append(
                 f"{items * purposes} decisions were due and {finished.counts.decisions.total()} made"
             )
-        written = Counter[str]()
-        for record in finished.logs:
+        written, made = Counter[str](), finished.counts.rows + finished.sink_counts.rows
+        made[OPENINGS], made[RELEASED] = finished.openings.logged, finished.openings.rows
+        for record in (*finished.logs, *finished.released):
             written[record.table] += record.rows
-        for table in (DECISION_CLASSES, DECISION_ITEMS):
-            made = finished.counts.rows[table] + finished.sink_counts.rows[table]
-            if made != written[table]:
-                findings.append(f"{table}: {made} rows were handed over and {written[table]} written")
-        handed = finished.openings.rows
-        if sum(record.rows for record in finished.released) != handed:
-            findings.append(f"{RELEASED}: {handed} rows were handed over and others written")
+        for table in (DECISION_CLASSES, DECISION_ITEMS, OPENINGS, RELEASED):
+            if made[table] != written[table]:
+                findings.append(f"{table}: {made[table]} rows were handed over and {written[table]} written")
         if findings:
             raise PromiseBroken(
                 "RELEASE_DOES_NOT_RECONCILE", f"{'; '.join(findings)}. Nothing was committed; run again"

@@ -18,12 +18,12 @@ import pyarrow.compute as pc
 
 from schemas.classification import CONTENT_KINDS
 from schemas.errors import PromiseBroken
-from schemas.tables import FIXED_TABLES, QUARANTINE_BLOBS, QUARANTINE_KEYS, RELEASED, TIME
+from schemas.tables import FIXED_TABLES, OPENINGS, QUARANTINE_BLOBS, QUARANTINE_KEYS, RELEASED, TIME
 from transforms.chunked_encryption import SealBroken
 from transforms.decide_meetings import MeetingDecisions
 from transforms.keys import ReleaseKeys
 from transforms.manifests import FileRecord
-from transforms.opening import VaultOpener
+from transforms.opening_warrants import FOR_RELEASE, Ground, Warrant, WarrantedOpener, issue_warrant
 from transforms.parquet_files import TableWriter
 from transforms.partitioning import Partitioning
 from transforms.sealed_format import COVERS_BUNDLE, HOLDS_ITEMS, BlobRow, KeyRow
@@ -48,15 +48,20 @@ TASK_SCHEMA: Final = pa.schema(
         pa.field("contract", pa.string()),
         pa.field("event_time", TIME),
         pa.field("members", pa.list_(pa.string())),
+        pa.field("warrant", pa.binary(64)),
     ]
 )
-"""What is to be released: an item with its decision, where its ciphertext lies, and whom it is about."""
+"""What is to be released: an item with its decision, where its ciphertext lies, whom it is about, and the
+signature that lets it be opened."""
 
 PLACE_SCHEMA: Final = pa.schema([("key_id", pa.binary(16)), ("blob_part", pa.int32()), ("path", pa.string())])
 """Where a blob lies."""
 
 RECORDS_IN_ROWS: Final = 100
 """Record ids that a released row names itself; its decision names all of them."""
+
+_WARRANTED: Final = ("decision_id", "purpose", "recipient", "key_id", "blob_part", "item_id")
+"""Columns of a task that its warrant names."""
 
 _MEMBERS: Final = ("tenant_join", "meeting_join", "sender_join")
 
@@ -94,6 +99,7 @@ class Openings:
         broken: Items in blobs that do not open, by code.
         unopened: Rows that were to be written and could not be.
         rows: Rows handed to the writers.
+        logged: Rows handed to the table of openings.
         released: Rows by purpose and kind.
         lineage: Where they came from, likewise.
     """
@@ -104,6 +110,7 @@ class Openings:
     broken: Counter[str] = field(default_factory=Counter)
     unopened: int = 0
     rows: int = 0
+    logged: int = 0
     released: Counter[tuple[str, str]] = field(default_factory=Counter)
     lineage: dict[tuple[str, str], Lineage] = field(default_factory=lambda: defaultdict(Lineage))
 
@@ -120,6 +127,7 @@ class Openings:
         self.beside += other.beside
         self.broken.update(other.broken)
         self.rows += other.rows
+        self.logged += other.logged
         self.released.update(other.released)
 
 
@@ -152,13 +160,13 @@ class ContentReleaser:
     """
 
     def __init__(self, store: Store, keys: ReleaseKeys, run_id: str, purposes: Sequence[str]) -> None:
-        self._store, self._keys = store, keys
+        self._store, self._keys, self._run_id = store, keys, run_id
         self._schema = FIXED_TABLES[RELEASED]
         self._writer = TableWriter(
             store.files_of_store, run_id, RELEASED, self._schema, released_partitioning(purposes)
         )
+        self._log = store.writer(run_id, OPENINGS)
         self.openings = Openings()
-        self.unopened: list[str] = []
 
     def release(self, blob_file: FileRecord, tasks: pa.Table) -> None:
         """Release the items whose ciphertext lies in one file.
@@ -168,30 +176,33 @@ class ContentReleaser:
             tasks: What to release, as `TASK_SCHEMA` has it.
 
         Raises:
-            PromiseBroken: A task has no decision to release (``RELEASE_WITHOUT_DECISION``).
+            PromiseBroken: A task has no decision to release (``RELEASE_WITHOUT_DECISION``), or none that the
+                release side has signed (``OPENING_WITHOUT_DECISION``).
             InfrastructureFault: The store cannot be read or written.
         """
         check_tasks(tasks)
-        wanted = _by_item(tasks)
-        opener = VaultOpener(self._keys, self._key_rows(tasks))
+        wanted, warrants = _by_item(tasks), warrants_of(tasks, self._run_id)
+        opener = WarrantedOpener(self._keys, self._key_rows(tasks))
         rows: list[dict[str, Any]] = []
         before = self.openings.rows
         for blob in self._blobs(blob_file, tasks):
-            rows += self._open(opener, blob, wanted)
+            rows += self._open(opener, blob, warrants[blob.key_id, blob.part], wanted)
             if len(rows) >= WRITE_ROWS:
                 self._write(rows)
                 rows = []
         self._write(rows)
+        self._keep_log(opener.take_rows())
         self.openings.unopened += tasks.num_rows - (self.openings.rows - before)
         opener.close()
 
     def close(self) -> list[FileRecord]:
         """Finish the files."""
-        return self._writer.close()
+        return [*self._writer.close(), *self._log.close()]
 
     def abandon(self) -> None:
         """Delete what was written."""
         self._writer.abandon()
+        self._log.abandon()
 
     def _key_rows(self, tasks: pa.Table) -> list[KeyRow]:
         data = self._keys_with("key_id", pc.unique(tasks.column("key_id")))
@@ -215,21 +226,27 @@ class ContentReleaser:
                     yield BlobRow(**row)
 
     def _open(
-        self, opener: VaultOpener, blob: BlobRow, wanted: dict[str, list[dict[str, Any]]]
+        self,
+        opener: WarrantedOpener,
+        blob: BlobRow,
+        warrants: Sequence[Warrant],
+        wanted: dict[str, list[dict[str, Any]]],
     ) -> Iterator[dict[str, Any]]:
         try:
-            opened = opener.open_blob(blob)
+            opened = opener.open_blob(blob, warrants)
             self.openings.blobs += 1
+            self.openings.beside += len(blob.item_ids) // 16 - len(opened)
             for item in opened:
                 tasks = wanted.pop(item.item_id.hex(), [])
-                self.openings.beside += not tasks
-                if not tasks:
-                    continue
                 parts = [{"path": path, "value": value} for path, value in unframe_parts(item.framed)]
                 self.openings.items += 1
                 yield from ({**task, "parts": parts} for task in tasks if task["kind"] == blob.kind)
         except SealBroken as error:
             self.openings.broken[error.code] += len(blob.item_ids) // 16
+
+    def _keep_log(self, rows: pa.Table) -> None:
+        self._log.append(rows)
+        self.openings.logged += rows.num_rows
 
     def _write(self, rows: list[dict[str, Any]]) -> None:
         if not rows:
@@ -249,6 +266,36 @@ def _by_item(tasks: pa.Table) -> dict[str, list[dict[str, Any]]]:
     for row in tasks.to_pylist():
         found.setdefault(row["item_id"], []).append(row)
     return found
+
+
+def with_warrants(tasks: pa.Table, keys: ReleaseKeys, run_id: str) -> pa.Table:
+    """Tasks with the signatures that let them be opened: one for each decision and blob."""
+    found: dict[tuple[Any, ...], list[int]] = defaultdict(list)
+    rows = tasks.select(list(_WARRANTED)).to_pylist()
+    for place, row in enumerate(rows):
+        found[tuple(row[name] for name in _WARRANTED[:-1])].append(place)
+    signatures: list[bytes] = [b""] * len(rows)
+    for (*ground, key_id, part), places in found.items():
+        item_ids = [bytes.fromhex(rows[place]["item_id"]) for place in places]
+        named = Ground(run_id, FOR_RELEASE, *ground)
+        signed = issue_warrant(keys.log_signing_key, named, key_id, part, item_ids)
+        for place in places:
+            signatures[place] = signed.signature
+    column = tasks.schema.get_field_index("warrant")
+    return tasks.set_column(column, TASK_SCHEMA.field("warrant"), pa.array(signatures, pa.binary(64)))
+
+
+def warrants_of(tasks: pa.Table, run_id: str) -> dict[tuple[bytes, int], list[Warrant]]:
+    """The warrants of some tasks by blob (data key and part); opening checks their signatures."""
+    found: dict[tuple[Any, ...], set[bytes]] = defaultdict(set)
+    for row in tasks.select([*_WARRANTED, "warrant"]).to_pylist():
+        named = tuple(row[name] for name in _WARRANTED[:-1])
+        found[*named, row["warrant"] or b""].add(bytes.fromhex(row["item_id"]))
+    warrants: dict[tuple[bytes, int], list[Warrant]] = defaultdict(list)
+    for (*ground, key_id, part, signature), item_ids in found.items():
+        named_ground = Ground(run_id, FOR_RELEASE, *ground)
+        warrants[key_id, part].append(Warrant(named_ground, key_id, part, tuple(sorted(item_ids)), signature))
+    return warrants
 
 
 def check_tasks(tasks: pa.Table) -> None:
@@ -308,7 +355,7 @@ def release_tasks(items: pa.Table, decisions: MeetingDecisions) -> pa.Table:
     for name in TASK_SCHEMA.names:
         if name in ("item_id", "event_id", "key_id", "blob_part", "source", "contract", "event_time"):
             made[name] = items.column(name).take(from_items)
-        elif name not in ("members", "records", "record_ids"):
+        elif name not in ("members", "records", "record_ids", "warrant"):
             made[name] = decisions.classes.column(name).take(from_classes)
     record_ids = decisions.classes.column("record_ids")
     made["records"] = pc.list_value_length(record_ids).take(from_classes)
@@ -316,6 +363,7 @@ def release_tasks(items: pa.Table, decisions: MeetingDecisions) -> pa.Table:
     named = [items.column(name).take(from_items).to_pylist() for name in _MEMBERS]
     about = [[each for each in row if each is not None] for row in zip(*named, strict=True)]
     made["members"] = pa.array(about, pa.list_(pa.string()))
+    made["warrant"] = pa.nulls(len(chosen), pa.binary(64))
     return pa.table([made[name] for name in TASK_SCHEMA.names], names=TASK_SCHEMA.names).cast(TASK_SCHEMA)
 
 
@@ -329,4 +377,6 @@ __all__ = [
     "check_tasks",
     "placed",
     "release_tasks",
+    "warrants_of",
+    "with_warrants",
 ]

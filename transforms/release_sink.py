@@ -8,6 +8,7 @@ from typing import Any
 
 import apache_beam as beam
 
+from schemas.tables import OPENINGS
 from transforms.commit_release import Finished, Sighting, commit_release, look_again
 from transforms.consent_intake import IntakeCounts, total_intake
 from transforms.faults import value_free
@@ -131,8 +132,8 @@ def _commit(
 ) -> dict[str, Any]:
     with value_free("commit"):
         finished = Finished(
-            logs=tuple(sorted((*first, *second), key=lambda record: record.path)),
-            released=tuple(sorted(released, key=lambda record: record.path)),
+            logs=_sorted(first, second, [record for record in released if record.table == OPENINGS]),
+            released=_sorted([record for record in released if record.table != OPENINGS]),
             counts=total_counts(counts),
             openings=total_openings(openings),
             unplaced=sum(unplaced),
@@ -142,3 +143,8 @@ def _commit(
             lost=sum(lost),
         )
         return commit_release(settings, rules, finished)
+
+
+def _sorted(*records: Sequence[FileRecord]) -> tuple[FileRecord, ...]:
+    together = (record for group in records for record in group)
+    return tuple(sorted(together, key=lambda record: record.path))

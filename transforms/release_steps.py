@@ -46,6 +46,7 @@ from transforms.release_content import (
     blob_places,
     placed,
     release_tasks,
+    with_warrants,
 )
 from transforms.release_counts import ReleaseCounts
 from transforms.release_reading import (
@@ -144,13 +145,14 @@ class DecideMeetings(beam.PTransform[Any, Any]):
 
     settings: ReleaseSettings
     rules: ReleaseRules = field(repr=False)
+    keys: ReleaseKeys = field(repr=False)
     stage: str
     ownerless: Any = field(repr=False)
     read: Any = field(repr=False)
 
     def expand(self, inputs: Mapping[str, Any]) -> Any:
         """items, roster, links, rows -> FileRecord; `tasks`: packed table; `again`: as items; `counts`."""
-        step = _DecideMeeting(self.settings, self.rules, self.stage)
+        step = _DecideMeeting(self.settings, self.rules, self.keys, self.stage)
         return (
             dict(inputs)
             | "ByMeeting" >> beam.CoGroupByKey()
@@ -164,8 +166,8 @@ class DecideMeetings(beam.PTransform[Any, Any]):
 class _DecideMeeting(beam.DoFn):
     """Decides about meetings, many at a time, and writes the log of it."""
 
-    def __init__(self, settings: ReleaseSettings, rules: ReleaseRules, stage: str) -> None:
-        self._settings, self._rules, self._stage = settings, rules, stage
+    def __init__(self, settings: ReleaseSettings, rules: ReleaseRules, keys: ReleaseKeys, stage: str) -> None:
+        self._settings, self._rules, self._keys, self._stage = settings, rules, keys, stage
         self._start()
 
     def _start(self) -> None:
@@ -240,7 +242,8 @@ class _DecideMeeting(beam.DoFn):
         self._write(DECISION_ITEMS, decisions.items)
         self._counts.add(items, decisions.classes, tasks)
         for piece in _in_pieces(tasks):
-            yield beam.pvalue.TaggedOutput(TASKS, packed(piece))
+            signed = with_warrants(piece, self._keys, self._settings.run_id)
+            yield beam.pvalue.TaggedOutput(TASKS, packed(signed))
         if tasks.num_rows:
             chosen = pc.is_in(items.column("item_id"), value_set=pc.unique(tasks.column("item_id")))
             yield beam.pvalue.TaggedOutput(AGAIN, (meeting, packed(items.filter(chosen))))
