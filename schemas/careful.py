@@ -145,11 +145,14 @@ class CarefulDecoder:
     def _leaf(self, entry: Field, path: Path, level: _Rows, value: Value, raw: bytes) -> None:
         if is_raw(entry):
             level.column(path)[-1] = raw
+            if value.kind != "null":
+                self._learned.learn_kind(entry.path, value.kind)
         elif value.kind == "null":
             self.has_learned |= self._learned.learn_null(entry.path)
         else:
             try:
                 level.column(path)[-1] = _typed_decoder(entry).decode(raw)
+                self._learned.learn_kind(entry.path, value.kind)
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
                 level.unknown.append(UnknownValue(level.size - 1, path[:-1], None, raw, path))
 

@@ -56,11 +56,13 @@ class Learned:
         active: Paths that have been seen: fields, objects, arrays and other spellings.
         unknown: (parent path, key) of fields that the contract does not name.
         nullable: Paths of fields that were seen as null.
+        kinds: JSON types other than null as which a field was seen.
     """
 
     active: set[Path] = field(default_factory=set)
     unknown: dict[tuple[Path, bytes], None] = field(default_factory=dict)
     nullable: set[Path] = field(default_factory=set)
+    kinds: dict[Path, set[str]] = field(default_factory=dict)
 
     def activate(self, path: Path) -> bool:
         """Remember that a path of the contract is in use; True when the decoder has to be built anew."""
@@ -83,6 +85,10 @@ class Learned:
             return False
         self.nullable.add(path)
         return True
+
+    def learn_kind(self, path: Path, kind: str) -> None:
+        """Remember as what JSON type a field came; the decoders that know it take what comes like it."""
+        self.kinds.setdefault(path, set()).add(kind)
 
 
 def _can_be_slot(key: bytes) -> bool:

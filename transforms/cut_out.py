@@ -150,6 +150,7 @@ class _Collector:
             self.collect_elements(child, below, events, places)
 
     def _drop(self, entry: Field, cells: pa.Array) -> None:
+        cells = without_empty(cells)
         self._group.dropped[entry.dotted] += len(cells) - cells.null_count
 
     def _by_sibling(

@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schemas.bulk_decoder import BulkAttempts, BulkDecoder
 from schemas.careful import CarefulDecoder
 from schemas.cells import Level, UnknownValue, concatenate
 from schemas.contract import ContractSet, EventShape
@@ -106,14 +107,16 @@ class _ShapeState:
     def __init__(self, shape: EventShape) -> None:
         self.shape = shape
         self.learned = Learned()
-        self.fast: FastDecoder
         self.columns = ShapeColumns(shape)
+        self._bulk = BulkAttempts(lambda: BulkDecoder(shape, self.learned))
+        self._fast: FastDecoder | None = None
 
     def decode(self, lines: Sequence[bytes]) -> tuple[list[int], Level, list[tuple[int, str]]]:
         """Decode lines: the indexes that were taken, their columns, and (index, code) of those refused.
 
-        What the fast decoder leaves over is read carefully, a few lines at a time: as long as they teach it
-        something (a field it had not met), it is built anew and tries the rest.
+        Plain lines are decoded in bulk, others by the fast decoder. What it leaves over is read carefully, a
+        few lines at a time: as long as they teach something (a field that had not been met), the decoders are
+        built anew and the fast one tries the rest.
         """
         if not self.learned.active:
             self._learn_from(lines)
@@ -122,53 +125,68 @@ class _ShapeState:
         refused: list[tuple[int, str]] = []
         for start in range(0, len(lines), _LINES_AT_ONCE):
             some = lines[start : start + _LINES_AT_ONCE]
-            self._decode_some(some, start, rows, levels, refused)
+            taken, parts, left = self._bulk.decode(some)
+            rows += [start + row for row in taken]
+            levels += parts
+            if left:
+                self._decode_rest(
+                    [some[row] for row in left], [start + row for row in left], rows, levels, refused
+                )
         return rows, concatenate(levels), refused
 
-    def _decode_some(
+    def _decode_rest(
         self,
         lines: Sequence[bytes],
-        start: int,
+        at: Sequence[int],
         rows: list[int],
         levels: list[Level],
         refused: list[tuple[int, str]],
     ) -> None:
-        """Decode lines whose first has the index `start`."""
-        taken, level, left = self.fast.decode(lines)
-        rows += [start + row for row in taken]
+        """Decode lines that are not plain; `at` holds their indexes."""
+        taken, level, left = self._decoder().decode(lines)
+        rows += [at[row] for row in taken]
         levels.append(level)
         while left:
             few, left = left[:_LINES_TO_LEARN_FROM], left[_LINES_TO_LEARN_FROM:]
-            taken, level, has_learned = self._decode_carefully(lines, few, start, refused)
-            rows += [start + row for row in taken]
+            taken, level, has_learned, faults = self._decode_carefully(lines, few)
+            rows += [at[row] for row in taken]
+            refused += [(at[row], code) for row, code in faults]
             levels.append(level)
             if has_learned:
-                self.fast = FastDecoder(self.shape, self.learned)
-                again, level, rest = self.fast.decode([lines[row] for row in left])
-                rows += [start + left[row] for row in again]
+                self._bulk.forget()
+                self._fast = None
+                again, level, rest = self._decoder().decode([lines[row] for row in left])
+                rows += [at[left[row]] for row in again]
                 levels.append(level)
                 left = [left[row] for row in rest]
 
+    def _decoder(self) -> FastDecoder:
+        self._fast = self._fast or FastDecoder(self.shape, self.learned)
+        return self._fast
+
     def _learn_from(self, lines: Sequence[bytes]) -> None:
-        """Meet the shape in lines spread over the first group, so that the fast decoder knows its fields."""
+        """Meet the shape in lines spread over the first group, so that the decoders know its fields."""
+        # The way to the event type is part of every decoder, met or not.
+        at = self.shape.type_at
+        self.learned.active.update(at[:end] for end in range(1, len(at) + 1))
         careful = CarefulDecoder(self.shape, self.learned)
         for line in lines[:: max(1, len(lines) // _LINES_TO_LEARN_FROM)]:
             with suppress(RecordFault):
                 careful.read(line)
-        self.fast = FastDecoder(self.shape, self.learned)
 
     def _decode_carefully(
-        self, lines: Sequence[bytes], few: list[int], start: int, refused: list[tuple[int, str]]
-    ) -> tuple[list[int], Level, bool]:
+        self, lines: Sequence[bytes], few: Sequence[int]
+    ) -> tuple[list[int], Level, bool, list[tuple[int, str]]]:
         careful = CarefulDecoder(self.shape, self.learned)
-        taken = []
+        taken: list[int] = []
+        faults: list[tuple[int, str]] = []
         for row in few:
             try:
                 careful.read(lines[row])
                 taken.append(row)
             except RecordFault as fault:
-                refused.append((start + row, fault.code))
-        return taken, careful.level(), careful.has_learned
+                faults.append((row, fault.code))
+        return taken, careful.level(), careful.has_learned, faults
 
 
 class Separator:
