@@ -47,7 +47,8 @@ def length_prefixed(*fields: Buffer) -> bytes:
     joined: list[Buffer] = []
     for value in fields:
         length = len(value)
-        joined += (_LENGTHS[length] if length < _SHORT else length.to_bytes(4, "big"), value)
+        joined.append(_LENGTHS[length] if length < _SHORT else length.to_bytes(4, "big"))
+        joined.append(value)
     return b"".join(joined)
 
 

@@ -7,7 +7,7 @@ framed as whole columns, copied from buffer to buffer, and never become text.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -35,6 +35,7 @@ NEVER_RELEASED = (IDENTITY_KIND, SECRET_KIND)
 _EMPTY = pa.array([b"null", b'""', b"[]", b"{}"], pa.binary())
 _LONGEST_EMPTY = 4
 _JSON_TYPES = {b'"': "string", b"{": "object", b"[": "array", b"t": "boolean", b"f": "boolean", b"n": "null"}
+PlaceOf = Callable[[int], str]
 _SEALED_LATER = ("key_id", "blob_part")
 
 
@@ -90,7 +91,7 @@ def cut_out(plan: ShapeColumns, level: Level, columns: Columns) -> CutGroup:
     collector = _Collector(plan, level.size, columns, group)
     collector.collect_events(level)
     for path, below in level.arrays.items():
-        collector.collect_elements(below, path, np.arange(level.size), [""] * level.size)
+        collector.collect_elements(below, path, np.arange(level.size), _no_place)
     for kind, parts in collector.columns_by_kind():
         group.cuts.append(_cut_kind(plan, kind, parts, columns))
     return group
@@ -116,15 +117,15 @@ class _Collector:
             elif entry.protection is Protection.SEAL:
                 cells = without_empty(cells)
                 if entry.kind_by is not None:
-                    self._by_sibling(entry, level, cells, np.arange(level.size), [""] * level.size)
+                    self._by_sibling(entry, level, cells, np.arange(level.size), _no_place)
                 elif cells.null_count < len(cells):
                     framed = _framed_column(entry.dotted.encode(), cells)
                     self._whole.setdefault(entry.kind, []).append(framed)
         unknown = [*level.unknown, *self._columns.misfits.get((), ())]
-        self._unclassified(unknown, np.arange(level.size), [""] * level.size if unknown else [])
+        self._unclassified(unknown, np.arange(level.size), _no_place)
 
     def collect_elements(
-        self, level: Level, path: Path, parent_events: np.ndarray, parent_places: Sequence[str]
+        self, level: Level, path: Path, parent_events: np.ndarray, parent_place: PlaceOf
     ) -> None:
         """Gather the parts of an array's elements and of the arrays below it.
 
@@ -132,29 +133,33 @@ class _Collector:
             level: The elements.
             path: Path of the array.
             parent_events: Event row of each row of the level above.
-            parent_places: Each of these rows' place in its arrays, as text (`[2]`).
+            parent_place: The place of one of these rows in its arrays, as text (`[2]`).
         """
         events = parent_events[level.parent_rows]
-        places = [
-            f"{parent_places[parent]}[{place}]"
-            for parent, place in zip(level.parent_rows, ordinals(level.parent_rows), strict=True)
-        ]
+        unknown = [*level.unknown, *self._columns.misfits.get(path, ())]
+        numbers = ordinals(level.parent_rows)
+
+        def place_of(row: int) -> str:
+            return f"{parent_place(int(level.parent_rows[row]))}[{numbers[row]}]"
+
         for leaf, cells in level.cells.items():
             entry = self._fields[leaf]
             if entry.protection is Protection.DROP:
                 self._drop(entry, cells)
             elif entry.protection is Protection.SEAL:
-                self._by_sibling(entry, level, without_empty(cells), events, places)
-        self._unclassified([*level.unknown, *self._columns.misfits.get(path, ())], events, places)
+                self._by_sibling(entry, level, without_empty(cells), events, place_of)
+        self._unclassified(unknown, events, place_of)
         for below, child in level.arrays.items():
-            self.collect_elements(child, below, events, places)
+            self.collect_elements(child, below, events, place_of)
 
     def _drop(self, entry: Field, cells: pa.Array) -> None:
-        cells = without_empty(cells)
-        self._group.dropped[entry.dotted] += len(cells) - cells.null_count
+        # A null holds nothing to drop, and not every decoder tells it from an absent field.
+        present = pc.and_kleene(cells.is_valid(), pc.not_equal(cells, b"null"))
+        if number := pc.sum(present).as_py():
+            self._group.dropped[entry.dotted] += number
 
     def _by_sibling(
-        self, entry: Field, level: Level, cells: pa.Array, events: np.ndarray, places: Sequence[str]
+        self, entry: Field, level: Level, cells: pa.Array, events: np.ndarray, place_of: PlaceOf
     ) -> None:
         siblings: list[object] = [None] * len(cells)
         if entry.kind_by is not None:
@@ -165,14 +170,12 @@ class _Collector:
             kind = entry.kind
             if entry.kind_by is not None:
                 kind = entry.kind_by.kinds.get(str(siblings[row]), entry.kind_by.otherwise)
-            self._add(kind, int(events[row]), entry.dotted + places[row], cells[row].as_py())
+            self._add(kind, int(events[row]), entry.dotted + place_of(row), cells[row].as_py())
 
-    def _unclassified(
-        self, unknown: Sequence[UnknownValue], events: np.ndarray, places: Sequence[str]
-    ) -> None:
+    def _unclassified(self, unknown: Sequence[UnknownValue], events: np.ndarray, place_of: PlaceOf) -> None:
         self._group.unknown.extend(unknown)
         for value in unknown:
-            path = _dotted(value) + places[value.row]
+            path = _dotted(value) + place_of(value.row)
             self._add(UNCLASSIFIED_KIND, int(events[value.row]), path, _with_its_key(value))
 
     def _add(self, kind: str, event: int, path: str, raw: bytes) -> None:
@@ -188,6 +191,11 @@ class _Collector:
                     framed[event] = frame_parts(parts)
                 columns = [*columns, pa.array(framed, pa.binary())]
             yield kind, columns
+
+
+def _no_place(row: int) -> str:
+    """The event itself stands in no array."""
+    return ""
 
 
 def without_empty(cells: pa.Array) -> pa.Array:

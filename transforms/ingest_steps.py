@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -89,6 +90,18 @@ class DigestRecords(beam.PTransform[Any, Any]):
         return {DIGESTS: outputs[DIGESTS] | "AsDigests" >> _as_tables_by_shard(), READ: outputs[READ]}
 
 
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """No garbage collection meanwhile: work on batches makes many objects and hardly a cycle among them."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
 def _as_tables_by_shard() -> Any:
     """Say that elements are tables by shard: only what is declared a table travels through the IPC coder."""
     return beam.Map(lambda element: element).with_output_types(tuple[int, pa.Table])
@@ -110,7 +123,8 @@ class _DigestTask(beam.DoFn):
         faults = FaultDigests(task.file.path, digester)
         tables: list[pa.Table] = []
         for block in blocks_of(task, self._settings):
-            tables.extend(digest_block(block, digester, faults, counts))
+            with _collector_paused():
+                tables.extend(digest_block(block, digester, faults, counts))
             PROGRESS.add_digested(len(block.records))
         if tables:
             yield from shards_of(pa.concat_tables(tables))
@@ -248,7 +262,8 @@ class _SeparateTask(beam.DoFn):
             with value_free("separate"):
                 index = VerdictIndex(verdicts)
                 for block in blocks_of(task, self._settings):
-                    self._taker.take(block, index)
+                    with _collector_paused():
+                        self._taker.take(block, index)
                     PROGRESS.add_separated(len(block.records))
         except BaseException:
             self._writer.abandon()
@@ -260,7 +275,7 @@ class _SeparateTask(beam.DoFn):
         if writer is None or taker is None:
             return
         try:
-            with value_free("finish files"):
+            with value_free("finish files"), _collector_paused():
                 taker.finish()
                 records = writer.close()
         except BaseException:

@@ -146,9 +146,12 @@ def _with_own_id(records: Sequence[bytes]) -> list[int]:
     """Rows that may be CloudEvents; one search over all of them where none is."""
     everything = b"\n".join(records)
     marks = [mark for mark in _MARKS if mark in everything]
-    return (
-        [row for row, record in enumerate(records) if any(mark in record for mark in marks)] if marks else []
-    )
+    if not marks:
+        return []
+    first = marks[0]
+    if len(marks) == 1:
+        return [row for row, record in enumerate(records) if first in record]
+    return [row for row, record in enumerate(records) if first in record or marks[1] in record]
 
 
 def _event_key(record: bytes) -> bytes | None:

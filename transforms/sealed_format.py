@@ -102,16 +102,46 @@ def blob_context(row: BlobRow) -> bytes:
 
     A missing pseudonym counts as an empty one; no real pseudonym is empty.
     """
-    return _BLOB_START + length_prefixed(
-        (row.tenant or "").encode(),
-        (row.meeting or "").encode(),
-        (row.sender or "").encode(),
-        row.kind.encode(),
-        row.contract.encode(),
-        row.key_id,
-        row.part.to_bytes(4, "big"),
-        row.item_ids,
+    return context_of_blob(
+        row.key_id, row.part, row.tenant, row.meeting, row.sender, row.kind, row.contract, row.item_ids
     )
+
+
+def context_of_blob(
+    key_id: bytes,
+    part: int,
+    tenant: str | None,
+    meeting: str | None,
+    sender: str | None,
+    kind: str,
+    contract: str,
+    item_ids: bytes,
+) -> bytes:
+    """As ``blob_context``, of a row that has not been made yet."""
+    return b"".join(
+        (
+            _BLOB_START,
+            _prefixed_text(tenant),
+            _prefixed_text(meeting),
+            _prefixed_text(sender),
+            _prefixed_text(kind),
+            _prefixed_text(contract),
+            length_prefixed(key_id),
+            _part_number(part),
+            len(item_ids).to_bytes(4, "big"),
+            item_ids,
+        )
+    )
+
+
+@lru_cache(maxsize=8192)
+def _prefixed_text(text: str | None) -> bytes:
+    return length_prefixed((text or "").encode())
+
+
+@lru_cache(maxsize=64)
+def _part_number(part: int) -> bytes:
+    return length_prefixed(part.to_bytes(4, "big"))
 
 
 def size_class(length: int) -> int:

@@ -33,8 +33,8 @@ from transforms.sealed_format import (
     SCHEME,
     BlobRow,
     KeyRow,
-    blob_context,
     bundle_key_info,
+    context_of_blob,
     data_key_aad_start,
     frame_parts,
     pack_joined,
@@ -264,10 +264,9 @@ class BundleSealer:
         batch.keys.append(KeyRow(key_id, COVERS_DATA, bundle.holds, bundle.key_id, wrapped, self._created))
         for part, (item_ids, joined) in enumerate(_in_parts(group)):
             packed = pack_joined(joined, compressor)
-            place = (key_id, part, SCHEME, *group[:5], item_ids)
-            context = blob_context(BlobRow(*place, 0, b""))
-            ciphertext = seal_message(data_key, packed, context=context)
-            batch.blobs.append(BlobRow(*place, len(packed), ciphertext))
+            place = (*group[:5], item_ids)
+            ciphertext = seal_message(data_key, packed, context=context_of_blob(key_id, part, *place))
+            batch.blobs.append(BlobRow(key_id, part, SCHEME, *place, len(packed), ciphertext))
             items = len(item_ids) // ITEM_ID_BYTES
             batch.item_key_ids += [key_id] * items
             batch.item_parts += [part] * items

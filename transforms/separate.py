@@ -33,7 +33,8 @@ from transforms.shape_columns import PseudonymMaker, ShapeColumns, take_columns
 _LINES_AT_ONCE = 2048
 """Lines whose Python objects exist at the same time: few enough to stay in the processor's cache."""
 
-_LINES_TO_LEARN_FROM = 64
+_LINES_TO_LEARN_FROM = 24
+_LINES_READ_CAREFULLY = 64
 
 
 class Outcome(StrEnum):
@@ -147,7 +148,7 @@ class _ShapeState:
         rows += [at[row] for row in taken]
         levels.append(level)
         while left:
-            few, left = left[:_LINES_TO_LEARN_FROM], left[_LINES_TO_LEARN_FROM:]
+            few, left = left[:_LINES_READ_CAREFULLY], left[_LINES_READ_CAREFULLY:]
             taken, level, has_learned, faults = self._decode_carefully(lines, few)
             rows += [at[row] for row in taken]
             refused += [(at[row], code) for row, code in faults]
