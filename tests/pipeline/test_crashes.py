@@ -61,6 +61,15 @@ def is_whole_after(store: Path, source: Path, keys: Path, undisturbed: dict[str,
     return now == {name: rows for name, rows in undisturbed.items() if name != "ledger"}
 
 
+LISTENING = """
+import signal
+from pipelines.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)
+main()
+"""
+"""The command line, deaf to no signal: what a shell starts in the background ignores SIGINT from birth."""
+
+
 # --- killed -------------------------------------------------------------------------------------------------
 
 
@@ -96,7 +105,7 @@ def test_a_run_that_is_told_to_end_shows_nothing_and_runs_again(
     many = lines_file(tmp_path / "in.jsonl", (joined(number) for number in range(20_000)))
     store = tmp_path / "S"
     options = ["--input", str(many), "--store", str(store), "--keys", str(keys / "ingest")]
-    command = [sys.executable, "-c", "from pipelines.cli import main; main()", "run", *options]
+    command = [sys.executable, "-c", LISTENING, "run", *options]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         wait_for_files(store, process)
         process.send_signal(word)
