@@ -28,6 +28,7 @@ from transforms.release_reading import (
     ROWS,
     TASKS,
     UNPLACED,
+    WITNESSED,
     ReadAliases,
     ReadItems,
     ReadRecords,
@@ -77,6 +78,7 @@ def build_release(
         rules,
         logs=(first[FILES], second[FILES]),
         released=written[FILES],
+        witnessed=(first[WITNESSED], second[WITNESSED]),
         counts=first[COUNTS],
         openings=written[COUNTS],
         unplaced=written[UNPLACED],
@@ -110,5 +112,6 @@ def _decided(
         TASKS: decided[TASKS],
         AGAIN: decided[AGAIN],
         COUNTS: decided[COUNTS],
+        WITNESSED: decided[WITNESSED],
         READ: records[READ],
     }

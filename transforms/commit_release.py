@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,11 +29,12 @@ from schemas.tables import (
 from transforms.consent_intake import IntakeCounts, plan_records, read_range
 from transforms.faults import value_free
 from transforms.manifests import FileRecord
-from transforms.release_content import RECORDS_IN_ROWS, Openings
+from transforms.release_content import Openings
 from transforms.release_counts import ReleaseCounts
 from transforms.release_rules import SINK, ReleaseRules, decider_of
 from transforms.release_settings import ReleaseSettings
 from transforms.store import Store
+from transforms.written_rows import said_of_people, written_findings
 from validation.decisions import RELEASE
 from validation.release_suite import WrittenRelease, check_written
 
@@ -94,6 +95,7 @@ class Finished:
     Attributes:
         logs: Files of decisions, of both looks, and of openings.
         released: Files of what was released.
+        witnessed: What the witness says of items that may go, of both looks, packed.
         counts: Counts of the first decisions.
         openings: Counts of openings.
         unplaced: Items whose ciphertext lies nowhere.
@@ -105,6 +107,7 @@ class Finished:
 
     logs: tuple[FileRecord, ...]
     released: tuple[FileRecord, ...]
+    witnessed: tuple[tuple[bytes, ...], tuple[bytes, ...]] = field(repr=False)
     counts: ReleaseCounts
     openings: Openings
     unplaced: int
@@ -209,8 +212,10 @@ class _Commit:
         decided = self._decided()
         written = WrittenRelease()
         seen: set[tuple[str, str]] = set()
+        first, second = finished.witnessed
+        people = said_of_people(first if finished.unchanged else second)
         for row in self._rows(RELEASED, finished.released, list(_JUDGED)):
-            written.add(_findings(row, decided, self._classes, self._rules, seen))
+            written.add(written_findings(row, decided, self._classes, people, self._rules, seen))
         expected = finished.counts.tasks - self.held_unopened
         return check_written(written, expected, decider_of(self._rules.policies).gate)
 
@@ -304,59 +309,6 @@ class _Commit:
         missing = {"BLOB_MISSING": self._finished.unplaced} if self._finished.unplaced else {}
         broken = {"SEAL_BROKEN": self._finished.openings.unopened} if self._finished.openings.unopened else {}
         return {**broken, **missing}
-
-
-def _findings(
-    row: Mapping[str, Any],
-    decided: Mapping[str, set[str]],
-    classes: Mapping[str, Mapping[str, Any]],
-    rules: ReleaseRules,
-    seen: set[tuple[str, str]],
-) -> dict[str, str]:
-    """What a written row is like, in the words of the suite; only what is wrong."""
-    found: dict[str, str] = {}
-    item, decision_id = row["item_id"], row["decision_id"]
-    if item is None:
-        found["item_id"] = "missing"
-    elif decision_id not in decided.get(item, ()):
-        found["item_id"] = "unknown"
-    key = (str(item), str(row["purpose"]))
-    if key in seen:
-        found["repetition"] = "again"
-    seen.add(key)
-    if row["decision"] != RELEASE:
-        found["decision"] = "missing" if row["decision"] is None else "other"
-    if row["reasons"] != []:
-        found["reasons"] = "missing" if row["reasons"] is None else "some"
-    named = classes.get(decision_id)
-    if named is None:
-        return {**found, "decision_id": "unresolved"}
-    return {**found, **_differences(row, named, rules)}
-
-
-def _differences(row: Mapping[str, Any], named: Mapping[str, Any], rules: ReleaseRules) -> dict[str, str]:
-    """Where a written row and the decision that it names disagree."""
-    pairs = {
-        "purpose": "purpose",
-        "recipient": "recipient",
-        "kind": "kind",
-        "terms": "terms",
-        "policy": "policy_hash",
-        "suites": "suite_hash",
-        "as_of": "as_of",
-    }
-    found = {word: "other" for word, column in pairs.items() if row[column] != named[column]}
-    record_ids = named["record_ids"]
-    if (row["records"], row["record_ids"]) != (len(record_ids), record_ids[:RECORDS_IN_ROWS]):
-        found["records"] = "other"
-    if named["decision"] != RELEASE or row["as_of"] != rules.request.as_of_time:
-        found["as_of"] = "other"
-    if row["policy_hash"] != rules.policy_hash:
-        found["policy"] = "other"
-    asks = rules.policies.base_purposes.get(row["purpose"]) not in ("necessary", "authorised_case")
-    if asks and not row["record_ids"]:
-        found["grounds"] = "missing"
-    return found
 
 
 def export_rows(

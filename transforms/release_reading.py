@@ -47,6 +47,7 @@ FILES, COUNTS, TASKS, READ, OWNERLESS, ROWS, WANTED, AGAIN, UNPLACED = (
     "again",
     "unplaced",
 )
+WITNESSED: Final = "witnessed"
 _RELEASED_IDS: Final = pa.schema([("item_id", pa.string()), ("purpose", pa.string())])
 
 

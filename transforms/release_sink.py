@@ -88,6 +88,7 @@ class CommitRelease(beam.PTransform[Any, Any]):
     settings: ReleaseSettings
     rules: ReleaseRules = field(repr=False)
     logs: tuple[Any, Any] = field(repr=False)
+    witnessed: tuple[Any, Any] = field(repr=False)
     released: Any = field(repr=False)
     counts: Any = field(repr=False)
     openings: Any = field(repr=False)
@@ -102,6 +103,7 @@ class CommitRelease(beam.PTransform[Any, Any]):
         names = ("released", "counts", "openings", "unplaced", "read", "sighting", "sink_counts", "lost")
         lists = {name: beam.pvalue.AsList(getattr(self, name)) for name in names}
         first, second = self.logs
+        witnessed, again = self.witnessed
         return (
             pipeline
             | "Once" >> beam.Create([self.settings], reshuffle=False)
@@ -111,6 +113,8 @@ class CommitRelease(beam.PTransform[Any, Any]):
                 self.rules,
                 first=beam.pvalue.AsList(first),
                 second=beam.pvalue.AsList(second),
+                witnessed=beam.pvalue.AsList(witnessed),
+                again=beam.pvalue.AsList(again),
                 **lists,
             )
         )
@@ -121,6 +125,8 @@ def _commit(
     rules: ReleaseRules,
     first: Sequence[FileRecord],
     second: Sequence[FileRecord],
+    witnessed: Sequence[bytes],
+    again: Sequence[bytes],
     released: Sequence[FileRecord],
     counts: Sequence[ReleaseCounts],
     openings: Sequence[Openings],
@@ -134,6 +140,7 @@ def _commit(
         finished = Finished(
             logs=_sorted(first, second, [record for record in released if record.table == OPENINGS]),
             released=_sorted([record for record in released if record.table != OPENINGS]),
+            witnessed=(tuple(witnessed), tuple(again)),
             counts=total_counts(counts),
             openings=total_openings(openings),
             unplaced=sum(unplaced),

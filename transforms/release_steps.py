@@ -57,6 +57,7 @@ from transforms.release_reading import (
     TASKS,
     UNPLACED,
     WANTED,
+    WITNESSED,
     packed_shards,
     shards_of_rows,
 )
@@ -64,6 +65,7 @@ from transforms.release_rules import ReleaseRules
 from transforms.release_settings import ReleaseSettings
 from transforms.store import Store
 from transforms.store_files import open_files
+from transforms.witness_releases import witness_releases
 
 _END = GlobalWindow().max_timestamp()
 _MARKED: Final = pa.schema(
@@ -151,7 +153,7 @@ class DecideMeetings(beam.PTransform[Any, Any]):
     read: Any = field(repr=False)
 
     def expand(self, inputs: Mapping[str, Any]) -> Any:
-        """items, roster, links, rows -> FileRecord; `tasks`: packed table; `again`: as items; `counts`."""
+        """items, roster, links, rows -> FileRecord; `tasks`, `witnessed`, `again`, `counts`."""
         step = _DecideMeeting(self.settings, self.rules, self.keys, self.stage)
         return (
             dict(inputs)
@@ -159,7 +161,7 @@ class DecideMeetings(beam.PTransform[Any, Any]):
             | "Decide"
             >> beam.ParDo(
                 step, beam.pvalue.AsList(self.ownerless), beam.pvalue.AsList(self.read)
-            ).with_outputs(TASKS, AGAIN, COUNTS, main=FILES)
+            ).with_outputs(TASKS, AGAIN, COUNTS, WITNESSED, main=FILES)
         )
 
 
@@ -234,9 +236,10 @@ class _DecideMeeting(beam.DoFn):
         waiting, self._waiting, self._cells = self._waiting, [], 0
         decided = decide_meetings([given for _, given in waiting], self._rules, labels)
         for (meeting, given), decisions in zip(waiting, decided, strict=True):
-            yield from self._finish(meeting, given.items, decisions)
+            yield from self._finish(meeting, given, decisions)
 
-    def _finish(self, meeting: str, items: pa.Table, decisions: MeetingDecisions) -> Iterator[Any]:
+    def _finish(self, meeting: str, given: MeetingInput, decisions: MeetingDecisions) -> Iterator[Any]:
+        items = given.items
         tasks = release_tasks(items, decisions)
         self._write(DECISION_CLASSES, decisions.classes)
         self._write(DECISION_ITEMS, decisions.items)
@@ -247,6 +250,8 @@ class _DecideMeeting(beam.DoFn):
         if tasks.num_rows:
             chosen = pc.is_in(items.column("item_id"), value_set=pc.unique(tasks.column("item_id")))
             yield beam.pvalue.TaggedOutput(AGAIN, (meeting, packed(items.filter(chosen))))
+            said = witness_releases(given, decisions, self._rules)
+            yield beam.pvalue.TaggedOutput(WITNESSED, packed(said))
 
     def _write(self, table: str, rows: pa.Table) -> None:
         if table not in self._writers:
