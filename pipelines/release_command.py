@@ -10,9 +10,9 @@ from typing import Any
 
 import click
 
+from pipelines.beam_options import refuse_misspelt
 from pipelines.command_errors import reported
 from pipelines.release_options import read_options, release_options
-from pipelines.run_command import refuse_misspelt
 from schemas.errors import EXIT_INFRASTRUCTURE
 
 _PATH = click.Path(path_type=Path)

@@ -13,10 +13,11 @@ from typing import Any
 
 import click
 
+from pipelines.beam_options import refuse_misspelt
 from pipelines.command_errors import reported
 from pipelines.quiet_start import quiet_start
 from pipelines.release_options import release_arguments, release_options
-from schemas.errors import EXIT_TOO_MUCH_HELD, ConfigurationError
+from schemas.errors import EXIT_TOO_MUCH_HELD
 
 _EXIT_CODES = """\b
 Exit codes:
@@ -171,35 +172,6 @@ def _release_after(arguments: Sequence[str], beam_arguments: Sequence[str]) -> i
 
 def _since(today: date, days: int | None) -> date | None:
     return None if days is None else today - timedelta(days=days)
-
-
-_BEAM_WORDS = ("--runner", "--project", "--region", "--streaming", "--experiments")
-"""Beam's own options that are one word; its others have underscores, as ours never have."""
-
-
-def refuse_misspelt(arguments: Sequence[str]) -> None:
-    """Beam ignores what it does not know; what was meant for us must not be ignored with it.
-
-    Raises:
-        ConfigurationError: An option is misspelt (UNKNOWN_OPTION), or a value follows none, as it does where
-            a shell has spelt out a pattern (UNEXPECTED_VALUE).
-    """
-    context = click.get_current_context(silent=True)
-    ours = {name for param in context.command.params for name in param.opts} if context else set()
-    before = ""
-    for argument in arguments:
-        name = argument.split("=")[0]
-        if not argument.startswith("-"):
-            if not before.startswith("-") or "=" in before:
-                raise ConfigurationError(
-                    "UNEXPECTED_VALUE",
-                    f"{argument} belongs to no option; put patterns in quotes, after --input",
-                )
-        elif name.replace("_", "-") in ours or ("_" not in name and name not in _BEAM_WORDS):
-            raise ConfigurationError(
-                "UNKNOWN_OPTION", f"{name} is no option of this command or of Beam; see cofferdam run --help"
-            )
-        before = argument
 
 
 def _exit_code(ledger: dict[str, Any], max_held_ratio: float) -> int:

@@ -15,6 +15,7 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 
+from pipelines.beam_options import is_in_process
 from pipelines.ingest import build_ingest
 from pipelines.progress_display import progress_shown
 from schemas import errors
@@ -26,7 +27,6 @@ from transforms.sources import list_inputs
 from transforms.store import Store, new_run_id
 
 _OURS = re.compile(r"schemas\.errors\.(\w+): ([A-Z][A-Z0-9_]+): (.*)")
-_IN_PROCESS = ("", "DirectRunner", "FnApiRunner")
 
 
 @dataclass(frozen=True)
@@ -97,8 +97,8 @@ def make_pipeline(arguments: Sequence[str]) -> beam.Pipeline:
     download another engine.
     """
     options = PipelineOptions(list(arguments))
-    name = options.view_as(StandardOptions).runner or ""
-    runner = FnApiRunner() if name.rpartition(".")[2] in _IN_PROCESS else name
+    name = options.view_as(StandardOptions).runner
+    runner = FnApiRunner() if is_in_process(name) else name
     return beam.Pipeline(runner=runner, options=options)
 
 
