@@ -145,6 +145,11 @@ class ReleaseKeys(_SideKeys):
         """Name of this side of the key directory."""
         return RELEASE
 
+    @property
+    def older_vaults(self) -> tuple[bytes, ...]:
+        """Ids (16 bytes) of the vault keys that open and are written to no more."""
+        return tuple(vault_id for vault_id in self._vaults if vault_id != self.vault_id)
+
     def unwrap_from_vault(self, wrapped: Buffer, *, vault_id: bytes, info: bytes) -> bytes:
         """Unwrap a key that was wrapped to the vault key ``vault_id``.
 

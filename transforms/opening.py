@@ -1,36 +1,27 @@
-"""The reading side of the quarantine: unwrap keys and open blobs, and re-wrap keys when the vault is rotated.
+"""The reading side of the quarantine: open blobs with unwrapped keys.
 
-Whoever calls this decides first: opening an item needs a signed decision. What does not open is named by ids
-and never stops what does.
+Nothing but ``opening_warrants`` calls this: opening an item needs a signed decision. What does not open is
+named by ids and never stops what does.
 """
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import groupby
 from typing import NamedTuple
 
 import zstandard
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from transforms.chunked_encryption import KEY_BYTES, SealBroken, open_message
-from transforms.key_files import KEY_ID_BYTES
-from transforms.keys import IngestKeyProvider, ReleaseKeyProvider
+from transforms.chunked_encryption import SealBroken, open_message
+from transforms.key_wrapping import KeyUnwrapper, missing
+from transforms.keys import ReleaseKeyProvider
 from transforms.sealed_format import (
-    COVERS_BUNDLE,
     COVERS_DATA,
     ITEM_ID_BYTES,
-    NONCE_BYTES,
     SCHEME,
-    WRAPPED_DATA_KEY_BYTES,
     BlobRow,
     KeyRow,
     blob_context,
-    bundle_key_info,
-    data_key_aad,
     malformed,
     unpack_items,
 )
@@ -73,15 +64,16 @@ class VaultOpener:
     """
 
     def __init__(self, keys: ReleaseKeyProvider, key_rows: Iterable[KeyRow]) -> None:
-        self._keys = keys
-        self._rows: dict[tuple[str, bytes], list[KeyRow]] = {}
-        for row in key_rows:
-            self._rows.setdefault((row.covers, row.key_id), []).append(row)
-        self._bundle_ciphers: dict[tuple[bytes, str], AESGCM] = {}
+        rows = list(key_rows)
+        self._unwrapper = KeyUnwrapper(keys, rows)
+        self._rows: dict[bytes, list[KeyRow]] = {}
+        for row in rows:
+            if row.covers == COVERS_DATA:
+                self._rows.setdefault(row.key_id, []).append(row)
         self._decompressor = zstandard.ZstdDecompressor()
 
     def __repr__(self) -> str:
-        return f"<VaultOpener {len(self._rows)} keys>"
+        return f"<VaultOpener {len(self._rows)} data keys>"
 
     def open_blob(self, row: BlobRow) -> list[OpenedItem]:
         """Open one blob.
@@ -114,17 +106,17 @@ class VaultOpener:
         Raises:
             SealBroken: ``SEAL_KEY_MISSING`` or ``SEAL_KEY_BROKEN``.
         """
-        failure = _missing(key_id)
-        for row in self._rows.get((COVERS_DATA, key_id), ()):
+        failure = missing(key_id)
+        for row in self._rows.get(key_id, ()):
             try:
-                return self._unwrap_data_key(row)
+                return self._unwrapper.unwrap(row)
             except SealBroken as error:
                 failure = error
         raise failure
 
     def close(self) -> None:
         """Forget the unwrapped keys."""
-        self._bundle_ciphers.clear()
+        self._unwrapper.close()
 
     def _open_blob(self, row: BlobRow) -> list[OpenedItem]:
         if row.scheme != SCHEME or row.part not in range(2**32):
@@ -136,93 +128,6 @@ class VaultOpener:
         starts = range(0, len(row.item_ids), ITEM_ID_BYTES)
         ids = [row.item_ids[start : start + ITEM_ID_BYTES] for start in starts]
         return list(map(OpenedItem, ids, framed))
-
-    def _unwrap_data_key(self, row: KeyRow) -> bytes:
-        if len(row.wrapped) != WRAPPED_DATA_KEY_BYTES:
-            raise _unwrappable(row.key_id)
-        cipher = self._bundle_cipher(row.wrapping_key_id, row.holds)
-        aad = data_key_aad(bundle_key_id=row.wrapping_key_id, key_id=row.key_id, holds=row.holds)
-        try:
-            return cipher.decrypt(row.wrapped[:NONCE_BYTES], row.wrapped[NONCE_BYTES:], aad)
-        except InvalidTag:
-            raise _unwrappable(row.key_id) from None
-
-    def _bundle_cipher(self, key_id: bytes, holds: str) -> AESGCM:
-        cipher = self._bundle_ciphers.get((key_id, holds))
-        if cipher is None:
-            cipher = self._bundle_ciphers[key_id, holds] = AESGCM(self._bundle_key(key_id, holds))
-        return cipher
-
-    def _bundle_key(self, key_id: bytes, holds: str) -> bytes:
-        failure = _missing(key_id)
-        for row in self._rows.get((COVERS_BUNDLE, key_id), ()):
-            info = bundle_key_info(vault_id=row.wrapping_key_id, key_id=key_id, holds=holds)
-            try:
-                key = self._keys.unwrap_from_vault(row.wrapped, vault_id=row.wrapping_key_id, info=info)
-            except SealBroken as error:
-                failure = error
-                continue
-            if len(key) == KEY_BYTES:
-                return key
-            failure = _unwrappable(key_id)
-        raise failure
-
-
-@dataclass
-class RewrappedKeys:
-    """New rows for the surviving keys, and the ids of keys that did not unwrap."""
-
-    keys: list[KeyRow] = field(default_factory=list)
-    broken: list[bytes] = field(default_factory=list)
-
-
-def rewrap_keys(
-    key_rows: Sequence[KeyRow], *, keys: ReleaseKeyProvider, vault: IngestKeyProvider
-) -> RewrappedKeys:
-    """Give every bundle a new bundle key, wrapped to ``vault``, and wrap its surviving data keys under it.
-
-    Once the old rows and the old vault key are destroyed, an old copy of the keys table opens nothing. The
-    ciphertexts stay as they are; key ids of data keys and all days are kept.
-
-    Args:
-        key_rows: All surviving rows of the keys table.
-        keys: The reading side's keys, with the old vault key.
-        vault: Where the new bundle keys are wrapped to.
-    """
-    opener = VaultOpener(keys, key_rows)
-    rewrapped = RewrappedKeys()
-    data_rows = sorted((row for row in key_rows if row.covers == COVERS_DATA), key=_bundle_of)
-    for _, rows in groupby(data_rows, key=_bundle_of):
-        _rewrap_bundle(list(rows), opener, vault, rewrapped)
-    opener.close()
-    return rewrapped
-
-
-def _bundle_of(row: KeyRow) -> tuple[bytes, str]:
-    return row.wrapping_key_id, row.holds
-
-
-def _rewrap_bundle(
-    rows: Sequence[KeyRow], opener: VaultOpener, vault: IngestKeyProvider, rewrapped: RewrappedKeys
-) -> None:
-    bundle_key, bundle_key_id = secrets.token_bytes(KEY_BYTES), secrets.token_bytes(KEY_ID_BYTES)
-    cipher, holds, survivors = AESGCM(bundle_key), rows[0].holds, []
-    for row in rows:
-        try:
-            data_key = opener.data_key(row.key_id)
-        except SealBroken:
-            rewrapped.broken.append(row.key_id)
-            continue
-        aad = data_key_aad(bundle_key_id=bundle_key_id, key_id=row.key_id, holds=holds)
-        nonce = secrets.token_bytes(NONCE_BYTES)
-        wrapped = nonce + cipher.encrypt(nonce, data_key, aad)
-        survivors.append(row._replace(wrapping_key_id=bundle_key_id, wrapped=wrapped))
-    if survivors:
-        info = bundle_key_info(vault_id=vault.vault_id, key_id=bundle_key_id, holds=holds)
-        wrapped = vault.wrap_to_vault(bundle_key, info=info)
-        created = min(row.created for row in survivors)
-        rewrapped.keys.append(KeyRow(bundle_key_id, COVERS_BUNDLE, holds, vault.vault_id, wrapped, created))
-        rewrapped.keys += survivors
 
 
 def join_rejected(items: Iterable[OpenedItem]) -> dict[bytes, bytes]:
@@ -248,13 +153,3 @@ def _joined(pieces: list[tuple[int, bool, bytes]]) -> bytes:
             "SEAL_FORMAT", "a rejected record's pieces are not all there; open all its parts together"
         )
     return b"".join([raw for _, _, raw in pieces])
-
-
-def _missing(key_id: bytes) -> SealBroken:
-    return SealBroken(
-        "SEAL_KEY_MISSING", f"key {key_id.hex()} is not in the keys table; it was destroyed or not read"
-    )
-
-
-def _unwrappable(key_id: bytes) -> SealBroken:
-    return SealBroken("SEAL_KEY_BROKEN", f"key {key_id.hex()} does not unwrap; its row was changed or moved")

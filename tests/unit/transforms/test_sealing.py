@@ -21,9 +21,8 @@ from hypothesis import strategies as st
 
 from transforms import sealing
 from transforms.chunked_encryption import SealBroken, length_prefixed, seal_message, sealed_length
-from transforms.key_files import destroy_key
 from transforms.keys import IngestKeys, ReleaseKeys, create_key_directory, load_ingest_keys, load_release_keys
-from transforms.opening import OpenedItem, VaultOpener, join_rejected, rewrap_keys
+from transforms.opening import OpenedItem, VaultOpener, join_rejected
 from transforms.sealed_format import SCHEME, BlobRow, KeyRow, blob_context, bundle_key_info, pack_joined
 from transforms.sealing import (
     BundleSealer,
@@ -188,7 +187,8 @@ def test_a_closed_sealer_seals_nothing(sealer: BundleSealer) -> None:
 def test_a_closed_sealer_holds_no_key_of_the_bundle(sealer: BundleSealer, release: ReleaseKeys) -> None:
     batch = sealer.seal_groups([group()])
     opener = VaultOpener(release, batch.keys)
-    secrets = [opener.data_key(batch.keys[1].key_id), opener._bundle_key(batch.keys[0].key_id, "items")]
+    bundle_key = opener._unwrapper._bundle_key(batch.keys[0].key_id, "items")
+    secrets = [opener.data_key(batch.keys[1].key_id), bundle_key]
     held_before = [type(value).__name__ for value in reachable(sealer)]
     sealer.close()
     held = list(reachable(sealer))
@@ -204,7 +204,8 @@ def test_a_pickled_sealer_carries_no_key(sealer: BundleSealer, release: ReleaseK
         sealer.close()
     pickled = pickle.dumps(sealer)
     opener = VaultOpener(release, batch.keys)
-    for secret in (opener.data_key(batch.keys[1].key_id), opener._bundle_key(batch.keys[0].key_id, "items")):
+    bundle_key = opener._unwrapper._bundle_key(batch.keys[0].key_id, "items")
+    for secret in (opener.data_key(batch.keys[1].key_id), bundle_key):
         assert secret not in pickled
     copy = pickle.loads(pickled)  # noqa: S301 - our own bytes
     assert copy.seal_groups([group()]).keys[0].key_id != batch.keys[0].key_id
@@ -411,49 +412,6 @@ def test_a_record_with_a_lost_piece_is_refused(
     items = VaultOpener(release, batch.keys).open_blobs(batch.blobs).items
     with pytest.raises(SealBroken, match="SEAL_FORMAT"):
         join_rejected(items)
-
-
-# --- rotation ---------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def rotated(directory: Path, tmp_path: Path) -> ReleaseKeys:
-    create_key_directory(tmp_path / "next", created=DAY, continues=directory)
-    return load_release_keys(tmp_path / "next" / "release")
-
-
-def test_rotation_moves_the_surviving_keys(sealer: BundleSealer, rotated: ReleaseKeys) -> None:
-    groups = [group(number) for number in range(3)]
-    batch, rejected = sealer.seal_groups(groups), sealer.seal_rejected([RejectedPiece(item_id(7), b"x")])
-    surviving = [row for row in batch.keys + rejected.keys if row.key_id != batch.keys[2].key_id]
-    renewed = rewrap_keys(surviving, keys=rotated, vault=rotated)
-    opened = VaultOpener(rotated, renewed.keys).open_blobs(batch.blobs + rejected.blobs)
-    assert [broken.key_id for broken in opened.broken] == [batch.keys[2].key_id]
-    assert len(opened.items) == 3
-    assert {row.wrapping_key_id for row in renewed.keys if row.covers == "bundle"} == {rotated.vault_id}
-    assert not {row.key_id for row in renewed.keys if row.covers == "bundle"} & {
-        row.key_id for row in batch.keys[:1]
-    }
-
-
-def test_after_rotation_an_old_copy_of_the_keys_table_opens_nothing(
-    sealer: BundleSealer, rotated: ReleaseKeys, tmp_path: Path
-) -> None:
-    batch = sealer.seal_groups([group()])
-    renewed = rewrap_keys(batch.keys, keys=rotated, vault=rotated)
-    destroy_key(tmp_path / "next" / "release", "release", batch.keys[0].wrapping_key_id.hex())
-    left = load_release_keys(tmp_path / "next" / "release")
-    assert not VaultOpener(left, renewed.keys).open_blobs(batch.blobs).broken
-    mixed = [*batch.keys, *(row for row in renewed.keys if row.covers == "bundle")]
-    assert len(VaultOpener(left, mixed).open_blobs(batch.blobs).broken) == 1
-
-
-def test_rotation_lists_what_it_cannot_unwrap(sealer: BundleSealer, rotated: ReleaseKeys) -> None:
-    batch = sealer.seal_groups([group(0), group(1)])
-    damaged = [batch.keys[0], batch.keys[1]._replace(wrapped=bytes(60)), batch.keys[2]]
-    renewed = rewrap_keys(damaged, keys=rotated, vault=rotated)
-    assert renewed.broken == [batch.keys[1].key_id]
-    assert [row.key_id for row in renewed.keys[1:]] == [batch.keys[2].key_id]
 
 
 # --- the written-down format ------------------------------------------------------------------------------
