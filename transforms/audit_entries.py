@@ -20,6 +20,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from schemas.errors import InfrastructureFault
+from schemas.tables import FILTERS
 from transforms.audit_tiles import LARGEST_ENTRY, LOG
 from transforms.audit_tree import leaf_hash, root_of
 from transforms.manifests import Manifest, Snapshot
@@ -150,14 +151,15 @@ def run_entry(manifest: Manifest, digest: str) -> Entry:
     ledger = manifest.facts.get("ledger")
     said = ledger if isinstance(ledger, Mapping) else {}
     outcomes = said.get("outcomes")
+    files = [record for record in manifest.adds if record.table != FILTERS]
     counts = {"outcomes": outcomes} if isinstance(outcomes, Mapping) and _is_plain(outcomes, 1) else {}
     return {
         "type": RUN,
         "run_id": manifest.run_id,
         "kind": _word(manifest.facts.get("kind")),
         "sha256": digest,
-        "files": len(manifest.adds),
-        "rows": sum(record.rows for record in manifest.adds),
+        "files": len(files),
+        "rows": sum(record.rows for record in files),
         "removed": len(manifest.removes),
         "version": _word(said.get("version")),
         **counts,

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -111,13 +112,18 @@ def stated_verifiers(files: StoreFiles) -> list[VerifierKey]:
     """The public keys that the store itself names; who may write to the store may have changed them."""
     if files.size(VERIFIERS) is None:
         return []
-    try:
-        lines = files.read(VERIFIERS).decode("ascii").splitlines()
-        return [VerifierKey.parse(line) for line in lines]
-    except (UnicodeDecodeError, ConfigurationError):
-        raise PromiseBroken(
-            "AUDIT_VERIFIERS_BROKEN", f"{VERIFIERS} is damaged; restore it from a backup of the log"
-        ) from None
+    content = files.read(VERIFIERS)
+    with suppress(UnicodeDecodeError, ConfigurationError):
+        keys = [VerifierKey.parse(line) for line in content.decode("ascii").splitlines()]
+        if _verifier_lines(keys) == content:
+            return keys
+    raise PromiseBroken(
+        "AUDIT_VERIFIERS_BROKEN", f"{VERIFIERS} is damaged; restore it from a backup of the log"
+    )
+
+
+def _verifier_lines(keys: Sequence[VerifierKey]) -> bytes:
+    return "".join(f"{key}\n" for key in keys).encode()
 
 
 def merge(store: Store, keys: LogKeys, now: datetime) -> bytes | None:
@@ -279,8 +285,7 @@ class _Merge:
     def _name_signer(self) -> None:
         known = stated_verifiers(self._files)
         if self._own not in known:
-            lines = "".join(f"{key}\n" for key in [*known, self._own])
-            self._files.replace(VERIFIERS, lines.encode())
+            self._files.replace(VERIFIERS, _verifier_lines([*known, self._own]))
 
     # --- clearing up ----------------------------------------------------------------------------------------
 
