@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from schemas.consent_sets import DECISIONS
+from validation.decisions import RELEASE
 from validation.reasons import CATALOGUE
 
-RELEASE = "RELEASE"
-AGREED = "everybody concerned has agreed"
+AGREED = "Everybody concerned has agreed."
 
 
 def decision_differences(expected: Mapping[str, Any], ledger: Mapping[str, Any]) -> list[str]:
@@ -46,19 +46,25 @@ def _counted(rows: Iterable[Mapping[str, Any]]) -> Counter[tuple[str, str, str]]
 def decisions_table(expected: Mapping[str, Any], ledger: Mapping[str, Any]) -> Table:
     """Decisions with their leading reasons: how many items, how many were expected, and why."""
     title = f"What was decided for {expected['purpose']}"
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    for name in ("decision", "leading reason"):
-        table.add_column(name, no_wrap=True)
+    # No borders, and one row a decision over its reasons: the sentences need the width of a terminal.
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
+    table.add_column("decision and leading reason", no_wrap=True)
     for name in ("items", "expected"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("why")
     wanted, found = _by_reason(expected["classes"]), _by_reason(ledger["decisions"])
-    for decision, primary in sorted({*wanted, *found}, key=lambda key: _order(key, found[key])):
-        key = decision, primary
-        reason = CATALOGUE.get(primary)
-        why = AGREED if reason is None else reason.sentence
-        table.add_row(decision, primary, f"{found[key]:,}", f"{wanted[key]:,}", why)
+    for decision in sorted({key[0] for key in (*wanted, *found)}, key=_place):
+        reasons = {key[1]: (found[key], wanted[key]) for key in {*wanted, *found} if key[0] == decision}
+        all_found, all_wanted = (sum(numbers) for numbers in zip(*reasons.values(), strict=True))
+        table.add_row(decision, f"{all_found:,}", f"{all_wanted:,}", style="bold")
+        for primary, (number, should) in sorted(reasons.items(), key=lambda entry: (-entry[1][0], entry[0])):
+            table.add_row(f"  {primary}", f"{number:,}", f"{should:,}", _sentence(primary))
     return table
+
+
+def _sentence(primary: str) -> str:
+    reason = CATALOGUE.get(primary)
+    return AGREED if reason is None else reason.sentence
 
 
 def _by_reason(rows: Iterable[Mapping[str, Any]]) -> Counter[tuple[str, str]]:
@@ -68,6 +74,6 @@ def _by_reason(rows: Iterable[Mapping[str, Any]]) -> Counter[tuple[str, str]]:
     return counts
 
 
-def _order(key: tuple[str, str], items: int) -> tuple[bool, int, tuple[str, str]]:
-    """What was released first, then what holds most."""
-    return key[0] != RELEASE, -items, key
+def _place(decision: str) -> tuple[int, str]:
+    """The order in which decisions are shown; one that is not known last."""
+    return DECISIONS.index(decision) if decision in DECISIONS else len(DECISIONS), decision

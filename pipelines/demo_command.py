@@ -19,6 +19,7 @@ from schemas.errors import ConfigurationError, PromiseBroken
 MARK = ".cofferdam-demo"
 SEED = 20260105
 FIXTURES = Path(__file__).parent / "fixtures"
+HELD = "QUARANTINE"
 
 
 @click.command(name="demo")
@@ -63,12 +64,14 @@ class Demo:
         events: Number of events to generate.
         context: Where other commands are called from.
         differences: What was not as expected, in words.
+        next_commands: What a reader may want to run next.
     """
 
     output: Path
     events: int
     context: click.Context = field(repr=False)
     differences: list[str] = field(default_factory=list)
+    next_commands: list[str] = field(default_factory=list)
 
     @property
     def keys(self) -> Path:
@@ -140,6 +143,10 @@ class Demo:
         self.heading("Everything is as expected. Written:")
         for name, what in _WRITTEN:
             click.echo(f"  {self.output / name!s:<32} {what}")
+        if self.next_commands:
+            self.heading("To look further:")
+        for command in self.next_commands:
+            click.echo(f"  $ cofferdam {command}")
 
 
 _WRITTEN = (
@@ -147,6 +154,8 @@ _WRITTEN = (
     ("events", "generated events, consents and registry, and the outcomes to expect"),
     ("by-hand", "the store of the hand-written events"),
     ("store", "the store of the generated events"),
+    ("store/telemetry", "its tables of service data, without content"),
+    ("store/released", "content whose release everybody concerned has agreed to"),
 )
 
 
@@ -264,6 +273,19 @@ def _release(show: Demo) -> None:
     Console().print(decisions_table(expected, ledger))
     statement = f"{ledger['items']:,} items, each with the decision and the reason expected of it"
     show.check(statement, decision_differences(expected, ledger))
+    click.echo(f"      {ledger['released']:,} items released, each row with the records that it rests on")
+    show.next_commands += _next_commands(store)
+
+
+def _next_commands(folder: Path) -> list[str]:
+    """Commands that show an item which is held, a table, and the tables' files."""
+    from schemas.tables import DECISION_ITEMS
+    from transforms.store import Store
+
+    decided = Store.open(folder).read_table(DECISION_ITEMS, ["item_id", "decision"]).to_pylist()
+    held = [f"explain --store {folder} --item {row['item_id']}" for row in decided if row["decision"] == HELD]
+    table = f"inspect --store {folder} --table telemetry/zoom_meeting_chat"
+    return [*held[:1], table, f"tables --store {folder}"]
 
 
 def _inspect(show: Demo) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
+import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -36,16 +38,27 @@ def test_the_demo_finds_everything_as_expected_and_names_what_it_wrote(shown: tu
     output, result = shown
     assert result.exit_code == 0, result.output
     assert "differs" not in result.output
-    for name in ("keys", "events", "by-hand", "store"):
+    for name in ("keys", "events", "by-hand", "store", "store/telemetry", "store/released"):
         assert (output / name).is_dir()
-        assert str(output / name) in result.output.split("Written:")[1]
+        assert f"  {output / name} " in result.output.split("Written:")[1]
 
 
-def test_the_demo_may_run_again_in_its_own_folder(shown: tuple[Path, Result]) -> None:
-    output, _ = shown
-    (output / "left-over").write_text("of an earlier demo")
-    assert run_demo(output).exit_code == 0
-    assert not (output / "left-over").exists()
+def test_each_command_that_the_demo_ends_with_works(shown: tuple[Path, Result]) -> None:
+    commands = re.findall(r"\$ cofferdam (.*)", shown[1].output.split("To look further:")[1])
+    assert [command.split()[0] for command in commands] == ["explain", "inspect", "tables"]
+    for command in commands:
+        result = CliRunner().invoke(cli, shlex.split(command))
+        assert result.exit_code == 0, result.output
+        assert len(result.output.splitlines()) > 3
+
+
+def test_the_demo_may_run_again_in_its_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo_command, "STEPS", demo_command.STEPS[:2])
+    assert run_demo(tmp_path).exit_code == 0
+    (tmp_path / "left-over").write_text("of an earlier demo")
+    again = run_demo(tmp_path)
+    assert again.exit_code == 0, again.output
+    assert not (tmp_path / "left-over").exists()
 
 
 def test_the_demo_touches_no_folder_of_others(tmp_path: Path) -> None:

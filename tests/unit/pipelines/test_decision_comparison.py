@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from pipelines.decision_comparison import decision_differences, decisions_table
+from pipelines.decision_comparison import AGREED, decision_differences, decisions_table
+from validation.reasons import CATALOGUE
 
 ROWS = [
     {"kind": "audio", "decision": "RELEASE", "primary": "OK", "items": 3},
@@ -51,12 +52,40 @@ def test_decisions_for_another_purpose_are_a_difference() -> None:
     assert decision_differences(expected(), ledger(decisions=rows)) == ["decisions for marketing"]
 
 
-def test_the_table_shows_what_was_released_first_and_every_reason_in_words() -> None:
+def shown(width: int, decided: dict[str, Any]) -> list[str]:
     out = io.StringIO()
-    Console(file=out, width=160).print(decisions_table(expected(), ledger()))
-    lines = [
-        line.split() for line in out.getvalue().splitlines() if "RELEASE" in line or "QUARANTINE" in line
+    Console(file=out, width=width).print(decisions_table(expected(), decided))
+    return out.getvalue().splitlines()
+
+
+def test_the_table_shows_what_was_released_first_and_every_reason_in_words() -> None:
+    lines = [line.split() for line in shown(160, ledger())[2:]]
+    assert [line[:3] for line in lines] == [
+        ["RELEASE", "3", "3"],
+        ["OK", "3", "3"],
+        ["QUARANTINE", "7", "7"],
+        ["NO_CONSENT", "7", "7"],
     ]
-    assert lines[0][:4] == ["RELEASE", "OK", "3", "3"]
-    assert lines[1][:4] == ["QUARANTINE", "NO_CONSENT", "7", "7"]
-    assert len(lines[1]) > 4
+    assert lines[1][3:] == AGREED.split()
+    assert lines[3][3:] == CATALOGUE["NO_CONSENT"].sentence.split()
+
+
+def test_the_table_shows_what_was_not_expected_and_what_did_not_come() -> None:
+    rows = [
+        {"purpose": "ai_training", "kind": "chat", "decision": "ERASE", "primary": "WITHDRAWN", "items": 4},
+        {"purpose": "ai_training", "kind": "chat", "decision": "NEW", "primary": "NEW_REASON", "items": 1},
+    ]
+    lines = [line.split()[:3] for line in shown(160, ledger(decisions=rows))]
+    assert [lines.index(line) for line in (["RELEASE", "0", "3"], ["OK", "0", "3"], ["NO_CONSENT", "0", "7"])]
+    assert lines.index(["WITHDRAWN", "4", "0"]) < lines.index(["NEW_REASON", "1", "0"])
+
+
+def test_each_sentence_has_room_on_a_terminal_of_80_columns() -> None:
+    rows = [
+        {"purpose": "p", "kind": "chat", "decision": reason.action, "primary": code, "items": 12_345}
+        for code, reason in CATALOGUE.items()
+    ]
+    lines = shown(80, ledger(decisions=rows))
+    assert len(lines) < 4 * len(CATALOGUE)
+    assert max(map(len, lines)) <= 80
+    assert not [line for line in lines if "\u2026" in line]
