@@ -11,6 +11,7 @@ _COMMANDS = {
     "consent": ("pipelines.consent_command", "consent"),
     "contracts": ("pipelines.contracts_command", "contracts"),
     "demo": ("pipelines.demo_command", "demo"),
+    "erase": ("pipelines.erase_command", "erase"),
     "explain": ("pipelines.explain_command", "explain"),
     "gc": ("pipelines.gc_command", "gc"),
     "generate": ("pipelines.generate_command", "generate"),

@@ -14,6 +14,7 @@ whatever was to go is decided again with them.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import apache_beam as beam
@@ -115,3 +116,31 @@ def _decided(
         WITNESSED: decided[WITNESSED],
         READ: records[READ],
     }
+
+
+def build_decisions(
+    pipeline: beam.Pipeline,
+    settings: ReleaseSettings,
+    log: str,
+    rules: ReleaseRules,
+    keys: ReleaseKeys,
+    stage: str,
+) -> Any:
+    """Decide about everything in quarantine, and release nothing.
+
+    Args:
+        pipeline: The pipeline to add to.
+        settings: What every step needs to know.
+        log: The store that decisions are written to; nothing is committed there.
+        rules: Policies and registry.
+        keys: The reading side's keys; they travel as a path.
+        stage: What the decisions are for, as their log says it.
+
+    Returns:
+        FileRecord of the files of decisions.
+    """
+    start = pipeline | "Start" >> beam.Create([settings.run_id], reshuffle=False)
+    items = pipeline | "ReadItems" >> ReadItems(settings, rules.request.recipient)
+    roster = pipeline | "ReadRoster" >> ReadRoster(settings)
+    decided = _decided("Only", start, items, roster, replace(settings, store=log), rules, keys, stage)
+    return decided[FILES]

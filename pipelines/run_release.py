@@ -13,6 +13,7 @@ from pipelines.release import build_release
 from pipelines.run_ingest import committed_ledger, make_pipeline, our_errors, software_version
 from schemas.tables import RELEASED
 from transforms.consent_intake import plan_records
+from transforms.erase_orders import refuse_unfinished
 from transforms.keys import load_release_keys
 from transforms.pseudonyms import join_pseudonyms
 from transforms.release_rules import ReleaseRequest, decider_of, make_rules
@@ -52,7 +53,7 @@ def run_release(options: ReleaseOptions, *, show_progress: bool) -> dict[str, An
 
     Raises:
         ConfigurationError: Registry, policies or options cannot be used; nothing was read.
-        InfrastructureFault: A key, record file or the store cannot be used.
+        InfrastructureFault: A key, record file or the store cannot be used, or an erasure is not finished.
         PromiseBroken: The run does not add up, or a suite cannot be relied upon; nothing was released.
     """
     opened = open_registry(options.registry)
@@ -70,6 +71,7 @@ def run_release(options: ReleaseOptions, *, show_progress: bool) -> dict[str, An
     run_id = new_run_id(datetime.now(UTC))
     with Store.open(options.store).writing(run_id) as current:
         delete_uncommitted(current)  # of a run that was killed
+        refuse_unfinished(current.files_of_store, keys, rules)
         settings = ReleaseSettings(
             store=options.store,
             run_id=run_id,

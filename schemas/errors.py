@@ -11,6 +11,7 @@ EXIT_PROMISE_BROKEN = 1
 EXIT_CONFIGURATION = 2
 EXIT_INFRASTRUCTURE = 3
 EXIT_TOO_MUCH_HELD = 4
+EXIT_TOO_MUCH_ERASED = 4
 
 
 class CofferdamError(Exception):
@@ -49,3 +50,9 @@ class InfrastructureFault(CofferdamError):  # noqa: N818 - the name states the f
     """A key, file or store that is missing, unreadable or unreachable. Exit code 3."""
 
     exit_code = EXIT_INFRASTRUCTURE
+
+
+class TooMuchErased(CofferdamError):  # noqa: N818 - the name states the finding
+    """An erasure would reach more of the store than is allowed. Exit code 4."""
+
+    exit_code = EXIT_TOO_MUCH_ERASED

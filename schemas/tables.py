@@ -36,6 +36,9 @@ DECISION_ITEMS = "decisions/items"
 DECISION_EXPORTS = "decisions/exports"
 OPENINGS = "openings"
 RELEASED = "released"
+TOMBSTONES = "tombstones/items"
+ERASED_EVENTS = "tombstones/events"
+RECALLS = "tombstones/recalls"
 LEDGER = "ledger"
 DIGESTS = "digests"
 FILTERS = "manifests/filters"
@@ -469,6 +472,39 @@ _OPENINGS = pa.schema(
     ]
 )
 
+_TOMBSTONES = pa.schema(
+    [
+        column("run_id", pa.string(), "Erasure that destroyed it"),
+        column("item_id", pa.string(), "Id of the item (32 hexadecimal digits)", storage=DISTINCT),
+        _kind(),
+        column("key_id", BINARY_ID, "Data key that was destroyed", storage=DISTINCT),
+        column("digest", pa.binary(32), "SHA-256 of the ciphertext that nothing opens any more"),
+        column("reason", pa.string(), "Why it was destroyed (closed set of codes)"),
+        column("as_of", TIME, "Instant of the decision", unit="ms since 1970 UTC"),
+    ]
+)
+
+_ERASED_EVENTS = pa.schema(
+    [
+        column("run_id", pa.string(), "Erasure that erased rows of the event"),
+        column("id_digest", BINARY_ID, "Keyed digest of the event's identity", storage=DISTINCT),
+    ]
+)
+
+_RECALLS = pa.schema(
+    [
+        column("run_id", pa.string(), "Erasure that recalls it"),
+        column("export_run_id", pa.string(), "Run that released it"),
+        column("purpose", pa.string(), "Purpose that it was released for (registered)"),
+        column("recipient", pa.string(), "Who received it (closed set)"),
+        _kind(),
+        column("reason", pa.string(), "Why it is recalled (closed set of codes)"),
+        column("item_ids", _list_of(pa.string()), "Items to be deleted by whoever received them, sorted"),
+        column("files", _list_of(pa.string()), "Files of the export that held them, as they were released"),
+        column("as_of", TIME, "Instant of the decision", unit="ms since 1970 UTC"),
+    ]
+)
+
 _PART = pa.struct(
     [
         column(
@@ -520,6 +556,9 @@ FIXED_TABLES: Mapping[str, pa.Schema] = MappingProxyType(
         DECISION_EXPORTS: _DECISION_EXPORTS,
         OPENINGS: _OPENINGS,
         RELEASED: _RELEASED,
+        TOMBSTONES: _TOMBSTONES,
+        ERASED_EVENTS: _ERASED_EVENTS,
+        RECALLS: _RECALLS,
         LEDGER: _LEDGER,
         DIGESTS: _DIGESTS,
         FILTERS: _FILTERS,
@@ -536,6 +575,8 @@ PREVIEW_COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         DECISION_EXPORTS: ("purpose", "recipient", "kind", "items", "records"),
         OPENINGS: ("run_id", "ground", "kind", "purpose", "recipient", "beside", "outcome"),
         RELEASED: ("item_id", "kind", "purpose", "recipient", "decision_id"),
+        TOMBSTONES: ("run_id", "item_id", "kind", "reason"),
+        RECALLS: ("run_id", "export_run_id", "purpose", "recipient", "kind", "reason"),
         LEDGER: ("source", "event_type", "outcome", "reason", "records", "items"),
     }
 )

@@ -24,6 +24,9 @@ SHARDS = 16
 EARLIER_RUN = -1
 """File index of digests that an earlier run committed; it sorts before every file of this run."""
 
+ERASED_EVENT = -2
+"""File index of events of which an erasure took something: whatever comes under their ids is a duplicate."""
+
 DUPLICATE, COLLISION = 1, 2
 
 DIGEST_SCHEMA = pa.schema(
@@ -66,6 +69,16 @@ def earlier_digests(committed: pa.Table) -> pa.Table:
     )
 
 
+def erased_digests(erased: pa.Table) -> pa.Table:
+    """Ids of erased events as if they stood before everything else."""
+    size = erased.num_rows
+    ids = erased.column("id_digest").combine_chunks()
+    files = pa.array(np.full(size, ERASED_EVENT, dtype=np.int32))
+    return pa.Table.from_arrays(
+        [ids, ids, files, pa.array(np.arange(size, dtype=np.int64))], schema=DIGEST_SCHEMA
+    )
+
+
 def shards_of(table: pa.Table) -> Iterator[tuple[int, pa.Table]]:
     """Split digests by their first byte, so that equal ones meet in one shard."""
     shard = digest_bytes(table.column("id_digest"))[:, 0] % SHARDS
@@ -101,14 +114,17 @@ def find_duplicates(tables: Iterable[pa.Table]) -> Found:
     bodies = digest_bytes(table.column("body_digest")).view("<u8").reshape(-1, 2)
     first_of_id = _firsts(ids, files, offsets)
     first_of_body = _firsts(np.hstack([ids, bodies]), files, offsets)
-    mine = files != EARLIER_RUN
+    erased = _after(ids, files, ERASED_EVENT)
+    mine = files > EARLIER_RUN
     later = np.flatnonzero(mine & ~(first_of_id & first_of_body))
-    verdict = np.where(first_of_body[later], COLLISION, DUPLICATE).astype(np.int8)
+    # What an erasure took does not come back, not even in another spelling.
+    collides = first_of_body[later] & ~erased[later]
+    verdict = np.where(collides, COLLISION, DUPLICATE).astype(np.int8)
     verdicts = pa.Table.from_arrays(
         [pa.array(files[later]), pa.array(offsets[later]), pa.array(verdict)], schema=VERDICT_SCHEMA
     )
     # Bodies that collided are remembered too: delivered again, they are duplicates of themselves.
-    fresh = np.flatnonzero(mine & first_of_body)
+    fresh = np.flatnonzero(mine & first_of_body & ~erased)
     return Found(verdicts, table.take(pa.array(fresh)))
 
 
@@ -121,6 +137,14 @@ def _firsts(keys: np.ndarray, files: np.ndarray, offsets: np.ndarray) -> np.ndar
     firsts = np.empty(len(order), dtype=bool)
     firsts[order] = starts
     return firsts
+
+
+def _after(keys: np.ndarray, files: np.ndarray, file: int) -> np.ndarray:
+    """Which rows have a key that a row of some file index has, too."""
+    named = np.unique(np.ascontiguousarray(keys[files == file]).view("V16"))
+    if not len(named):
+        return np.zeros(len(files), dtype=bool)
+    return np.isin(np.ascontiguousarray(keys).view("V16").ravel(), named)
 
 
 def digest_rows(fresh: pa.Table, seen: pa.Scalar) -> pa.Table:

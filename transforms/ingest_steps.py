@@ -29,6 +29,7 @@ from transforms.duplicates import (
     digest_rows,
     digest_table,
     earlier_digests,
+    erased_digests,
     find_duplicates,
     shards_of,
 )
@@ -46,6 +47,7 @@ from transforms.splitting import Block
 from transforms.store import Store
 from transforms.store_files import open_files
 from transforms.take_blocks import BlockTaker
+from transforms.tombstones import erased_events
 
 VERDICTS, FILES, COUNTS, READ = "verdicts", "files", "counts", "read"
 _END = GlobalWindow().max_timestamp()
@@ -177,6 +179,8 @@ def _earlier(store: str, since: date | None) -> Iterator[tuple[int, pa.Table]]:
 
 def _earlier_digests(store: str, since: date | None) -> Iterator[tuple[int, pa.Table]]:
     opened = Store.open(store)
+    for erased in erased_events(opened):
+        yield from shards_of(erased_digests(erased))
     if DIGESTS not in opened.tables():
         return
     where = None if since is None else pa.compute.field("seen") >= pa.scalar(since, pa.date32())

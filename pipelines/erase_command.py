@@ -1,0 +1,122 @@
+"""``cofferdam erase``: erase a person, or everything whose reason has ended."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pipelines.command_errors import reported
+from pipelines.run_command import refuse_misspelt
+from schemas.errors import EXIT_PROMISE_BROKEN
+
+_PATH = click.Path(path_type=Path)
+_EXIT_CODES = """\b
+Exit codes:
+  0  erased and checked, or shown with --dry-run
+  1  a promise failed: something does not add up, is left, or is not reached
+  2  usage or registry
+  3  a key, file or store could not be used
+  4  more would go than --max-share allows; nothing was changed"""
+
+
+@click.command(
+    name="erase",
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+    epilog=_EXIT_CODES,
+)
+@click.option("--store", required=True, metavar="DIR", help="The store.")
+@click.option("--keys", required=True, type=_PATH, metavar="DIR", help="The release side: KEYS/release.")
+@click.option(
+    "--consents",
+    multiple=True,
+    required=True,
+    type=_PATH,
+    metavar="PATH",
+    help="Signed consent records: a file or a folder; may be given several times.",
+)
+@click.option("--registry", required=True, type=_PATH, metavar="DIR", help="The registry.")
+@click.option(
+    "--subject",
+    "subjects",
+    multiple=True,
+    metavar="TYPE:ID",
+    help="A person who has asked for erasure, under any registered identifier; may be given several times.",
+)
+@click.option("--all-due", is_flag=True, help="Everything whose time, purpose or retention has ended.")
+@click.option("--dry-run", is_flag=True, help="Show what would go, and write nothing.")
+@click.option(
+    "--as-of", required=True, metavar="TIME", help="Instant of the decision (RFC 3339); no clock is read."
+)
+@click.option(
+    "--max-share",
+    type=click.FloatRange(0, 100),
+    default=10.0,
+    show_default=True,
+    metavar="PERCENT",
+    help="Stop if more of items, rejects, telemetry or rosters would go.",
+)
+@click.option(
+    "--live-days",
+    type=click.IntRange(1),
+    default=30,
+    show_default=True,
+    metavar="DAYS",
+    help="How long sealed items live.",
+)
+@click.option(
+    "--rejected-days",
+    type=click.IntRange(1),
+    default=30,
+    show_default=True,
+    metavar="DAYS",
+    help="How long rejected records live.",
+)
+@click.option(
+    "--tenant",
+    "tenants",
+    multiple=True,
+    metavar="ID",
+    help="A tenant that the registry does not have, to be searched in telemetry, too.",
+)
+@click.option("--contract", "contract_files", multiple=True, type=_PATH, metavar="FILE", help="As for run.")
+@click.option("--allow-test-keys", is_flag=True, help="Take keys marked test for keys.")
+@click.option("--json", "as_json", is_flag=True, help="Print the ledger as JSON.")
+@click.pass_context
+def erase(context: click.Context, /, as_json: bool, **options: Any) -> None:
+    """Destroy the keys of what is to be erased, then everything else of it, and check that nothing is left.
+
+    --subject erases people: what they have sent, what telemetry tells of them under every pseudonym, and
+    their names in rosters, where somebody nameless takes the place. --all-due acts on withdrawals and
+    refusals, on the registry's requests and retention, and on the time to live. An erasure that was
+    interrupted is finished by the next one, and until then nothing is released.
+
+    All other options go to Beam, for example --runner FlinkRunner.
+    """
+    from pipelines.erase_report import print_erasure
+    from pipelines.run_erase import EraseOptions, run_erase
+
+    if not options["subjects"] and not options["all_due"]:
+        raise click.UsageError("say what to erase: --subject TYPE:ID or --all-due")
+    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
+    with reported():
+        refuse_misspelt(context.args)
+        started = time.monotonic()
+        asked = EraseOptions(**options, beam_arguments=tuple(context.args))
+        ledger = run_erase(asked, show_progress=not as_json)
+        seconds = time.monotonic() - started
+    if as_json:
+        click.echo(json.dumps({**ledger, "seconds": round(seconds, 2)}))
+    else:
+        print_erasure(ledger, seconds)
+    if ledger["unreached"]:
+        click.echo(
+            "Error: ERASURE_NOT_COVERED: these columns name people and are not reached: "
+            + ", ".join(ledger["unreached"]),
+            err=True,
+        )
+        context.exit(EXIT_PROMISE_BROKEN)

@@ -1,0 +1,275 @@
+"""Run an erasure: find out what goes, keep the order, rewrite and commit, delete what was replaced, check."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pyarrow as pa
+
+from pipelines.consent_registry import OpenRegistry, open_registry
+from pipelines.erase import build_due, build_erase
+from pipelines.erase_ledger import check_guard, erasure_ledger
+from pipelines.progress_display import progress_shown
+from pipelines.run_ingest import make_pipeline, our_errors, software_version
+from schemas.contract import ContractSet, load_contracts
+from schemas.tables import AREAS, ERASED_EVENTS, RECALLS, TOMBSTONES
+from transforms.audit_entries import ERASURE, stated
+from transforms.erase_check import ErasureCheck, check_erased
+from transforms.erase_commit import ErasureSettings, delete_replaced
+from transforms.erase_due import Due, copies_over, evidence, find_due
+from transforms.erase_orders import Order, finish_orders, people_of, read_orders, write_order
+from transforms.erase_plan import ErasurePlan, Planner, due_by_age, held_keys
+from transforms.erase_reach import (
+    TIME_TO_LIVE_OVER,
+    Identifier,
+    Spaces,
+    find_reach,
+    identifiers_of,
+    read_subject,
+)
+from transforms.erase_recalls import recall_rows
+from transforms.keys import ReleaseKeys, load_release_keys
+from transforms.manifests import FileRecord
+from transforms.pseudonyms import join_pseudonyms
+from transforms.release_rules import ReleaseRequest, ReleaseRules, decider_of, make_rules
+from transforms.release_settings import ReleaseSettings
+from transforms.sealed_format import HOLDS_ITEMS, HOLDS_REJECTED
+from transforms.store import Store, new_run_id
+from transforms.tombstones import event_rows, tombstone_rows
+
+LIVE_DAYS = 30
+REJECTED_DAYS = 30
+
+
+@dataclass(frozen=True)
+class EraseOptions:
+    """What a user asked for.
+
+    Attributes:
+        store: The store's root.
+        keys: The release side of a key directory.
+        consents: Files and folders of records.
+        registry: The registry's folder.
+        as_of: Instant of the decision (RFC 3339).
+        subjects: ``TYPE:ID`` of people who have asked for erasure.
+        all_due: Whether everything that is due goes.
+        dry_run: Whether only to say what would go.
+        max_share: Largest share (percent) of a part of the store that may go.
+        live_days: Time to live (days) of sealed items.
+        rejected_days: Time to live (days) of rejected records.
+        tenants: Tenants (raw ids) beside the registered ones that telemetry may be of.
+        contract_files: Contract files; empty for the bundled ones.
+        allow_test_keys: Whether keys marked test are keys.
+        beam_arguments: Options for Beam.
+    """
+
+    store: str
+    keys: Path
+    consents: tuple[Path, ...]
+    registry: Path
+    as_of: str
+    subjects: tuple[str, ...] = field(default=(), repr=False)
+    all_due: bool = False
+    dry_run: bool = False
+    max_share: float = 10.0
+    live_days: int = LIVE_DAYS
+    rejected_days: int = REJECTED_DAYS
+    tenants: tuple[str, ...] = field(default=(), repr=False)
+    contract_files: tuple[Path, ...] = ()
+    allow_test_keys: bool = False
+    beam_arguments: tuple[str, ...] = ()
+
+
+def run_erase(options: EraseOptions, *, show_progress: bool) -> dict[str, Any]:
+    """Run an erasure and return its ledger.
+
+    Raises:
+        ConfigurationError: Registry, contracts or options cannot be used; nothing was changed.
+        InfrastructureFault: A key, record file or the store cannot be used.
+        TooMuchErased: More would go than is allowed; nothing was changed.
+        PromiseBroken: The erasure does not add up, or something is left after it.
+    """
+    opened = open_registry(options.registry)
+    keys = load_release_keys(options.keys)
+    rules = _rules(opened, options, keys)
+    contracts = load_contracts(options.contract_files or None)
+    run_id = new_run_id(datetime.now(UTC))
+    with Store.open(options.store).writing(run_id) as current:
+        return _Erasure(options, opened, keys, rules, contracts, run_id).run(current, show_progress)
+
+
+def _rules(opened: OpenRegistry, options: EraseOptions, keys: ReleaseKeys) -> ReleaseRules:
+    purposes = tuple(sorted(opened.registry.purposes))
+    request = ReleaseRequest(purposes=purposes, recipient="first_party", as_of=options.as_of)
+    rules = make_rules(
+        request,
+        opened.registry,
+        opened.policies,
+        join_pseudonyms(keys),
+        allow_test_keys=options.allow_test_keys,
+    )
+    decider_of(opened.policies)
+    return rules
+
+
+class _Erasure:
+    """One erasure on its way, the store's lock held."""
+
+    def __init__(
+        self,
+        options: EraseOptions,
+        opened: OpenRegistry,
+        keys: ReleaseKeys,
+        rules: ReleaseRules,
+        contracts: ContractSet,
+        run_id: str,
+    ) -> None:
+        self._options, self._opened, self._keys = options, opened, keys
+        self._rules, self._contracts, self._run_id = rules, contracts, run_id
+        self._due, self._decisions = Due(), dict[str, pa.Table]()
+
+    def run(self, store: Store, show_progress: bool) -> dict[str, Any]:
+        files = store.files_of_store
+        orders = read_orders(files, self._keys)
+        people = self._people(orders)
+        due = self._options.all_due or any(order.due for order in orders)
+        plan = self._plan(store, people, due=due, show_progress=show_progress)
+        waiting = self._due.waiting
+        ledger = erasure_ledger(self._run_id, self._options.as_of, store, plan, due=due, waiting=waiting)
+        check_guard(ledger, self._options.max_share, dry_run=self._options.dry_run)
+        if self._options.dry_run:
+            return {**ledger, "dry_run": True}
+        order = Order(self._run_id, tuple(sorted(people)), due)
+        write_order(files, self._keys, order)
+        delete_uncommitted(store, [each.run_id for each in orders])
+        after = self._carry_out(store, plan, ledger, show_progress)
+        checked = self._finish(after, plan, [*orders, order])
+        return {**ledger, "check": checked.as_dict(), "dry_run": False, "resumed": len(orders)}
+
+    def _people(self, orders: Sequence[Order]) -> set[Identifier]:
+        asked = [read_subject(text) for text in self._options.subjects]
+        return people_of(orders).union(*(identifiers_of(self._opened.registry, subject) for subject in asked))
+
+    def _plan(self, store: Store, people: set[Identifier], *, due: bool, show_progress: bool) -> ErasurePlan:
+        registry = self._opened.registry
+        spaces = Spaces(self._keys, (*registry.tenants, *self._options.tenants))
+        reach = find_reach(registry, self._rules, spaces, people, due=due)
+        planner = Planner(store, self._contracts, reach)
+        if not due:
+            return planner.make({})
+        self._decide(store, show_progress)
+        as_of = self._rules.request.as_of_time
+        copies = copies_over(store, registry.purposes, as_of, reach.join.held)
+        aged = self._aged(store, as_of.date(), held_keys(store, reach.join))
+        return planner.make({**aged, **self._due.keys}, {**copies, **self._due.copies})
+
+    def _aged(self, store: Store, today: date, held: frozenset[bytes]) -> dict[bytes, str]:
+        """Data keys whose time to live is over and that no legal hold keeps."""
+        first_alive = {
+            HOLDS_ITEMS: today - timedelta(days=self._options.live_days),
+            HOLDS_REJECTED: today - timedelta(days=self._options.rejected_days),
+        }
+        found = due_by_age(store, first_alive, TIME_TO_LIVE_OVER)
+        return {key: reason for key, reason in found.items() if key not in held}
+
+    def _decide(self, store: Store, show_progress: bool) -> None:
+        """Decide about everything for every registered purpose, in a store that is thrown away."""
+        with TemporaryDirectory(prefix="cofferdam-") as log:
+            settings = ReleaseSettings(
+                store=self._options.store,
+                run_id=self._run_id,
+                base=store.snapshot.last_digest,
+                consents=tuple(map(str, self._options.consents)),
+                registry=str(self._options.registry),
+                version=software_version(),
+            )
+            with progress_shown(show_progress), our_errors():
+                pipeline = make_pipeline(self._options.beam_arguments)
+                build_due(pipeline, settings, log, self._rules, self._keys)
+                pipeline.run().wait_until_finish()
+            decided = Store.open(log)
+            self._due = find_due(store, decided, self._rules.request.purposes)
+            self._decisions = evidence(decided, self._due)
+
+    def _carry_out(
+        self, store: Store, plan: ErasurePlan, ledger: dict[str, Any], show_progress: bool
+    ) -> Store:
+        if not plan.edits:
+            return store
+        with _uncommitted_deleted(store, self._run_id):
+            evidence = self._evidence(store, plan)
+            settings = ErasureSettings(self._options.store, self._run_id, store.snapshot.last_digest)
+            with progress_shown(show_progress), our_errors():
+                pipeline = make_pipeline(self._options.beam_arguments)
+                build_erase(pipeline, settings, plan.edits, evidence, self._facts(ledger))
+                pipeline.run().wait_until_finish()
+        return Store.open(self._options.store)
+
+    def _evidence(self, store: Store, plan: ErasurePlan) -> list[FileRecord]:
+        """Write tombstones, erased events and recalls; nobody sees them before the commit."""
+        as_of = self._rules.request.as_of_time
+        destroyed = [(e.item_id, e.kind, e.key_id, e.digest, e.reason) for e in plan.destroyed]
+        tables = [(TOMBSTONES, rows) for rows in tombstone_rows(self._run_id, as_of, destroyed)]
+        tables.append((ERASED_EVENTS, event_rows(self._run_id, plan.events)))
+        tables.append((RECALLS, recall_rows(store, plan, self._run_id, as_of)))
+        tables += self._decisions.items()
+        written: list[FileRecord] = []
+        for table, rows in tables:
+            if rows.num_rows:
+                with store.writer(self._run_id, table) as writer:
+                    writer.append(rows)
+                    written += writer.close()
+        return written
+
+    def _facts(self, ledger: dict[str, Any]) -> dict[str, Any]:
+        counts = {name: ledger[name] for name in ("items", "data_keys", "bundle_keys", "events", "recalls")}
+        said = {"type": ERASURE, "run_id": self._run_id, "reasons": ledger["reasons"], **counts}
+        own = {**ledger, "version": software_version()}
+        return {"kind": "erasure", "ledger": own, **stated(said)}
+
+    def _finish(self, store: Store, plan: ErasurePlan, orders: Sequence[Order]) -> ErasureCheck:
+        """Delete what was replaced, by this run and those that were interrupted, check, forget the orders."""
+        files = store.files_of_store
+        manifests = [store.snapshot.of_run(order.run_id) for order in orders]
+        removed = [path for manifest in manifests if manifest for path in manifest.removes]
+        delete_replaced(files, removed)
+        checked = check_erased(store, self._keys, self._contracts, plan, removed)
+        if plan.held:
+            people = tuple(sorted(people_of(orders)))
+            held = Order(self._run_id, people, due=False, held_in=tuple(sorted(plan.held_in, key=str)))
+            write_order(files, self._keys, held)
+        finish_orders(files, orders)
+        return checked
+
+
+@contextmanager
+def _uncommitted_deleted(store: Store, run_id: str) -> Iterator[None]:
+    """Whatever ends the block, leave no file behind that no manifest names."""
+    try:
+        yield
+    except BaseException:
+        delete_uncommitted(store.refreshed(), [run_id])
+        raise
+
+
+def delete_uncommitted(store: Store, run_ids: Sequence[str]) -> None:
+    """Delete what erasures have written and not lived to commit; no later erasure would find it.
+
+    Args:
+        store: The store, its lock held.
+        run_ids: The erasures.
+    """
+    for area in AREAS if run_ids else ():
+        for found in store.files_of_store.find(area):
+            name = found.path.rpartition("/")[2]
+            if found.path not in store.snapshot.live and name.startswith(tuple(run_ids)):
+                store.files_of_store.delete(found.path)
+
+
+__all__ = ["EraseOptions", "delete_uncommitted", "run_erase"]

@@ -1,0 +1,200 @@
+"""Carry an erasure out: rewrite the planned files, commit all of it at once, delete what was replaced.
+
+    edits ──► rewrite ──► new files ──┐
+    tombstones, recalls ──────────────┴──► commit ──► delete replaced files
+
+Rewriting is spread over workers; until the commit nothing is changed, after it nothing of what went can be
+reached. The commit adds up: exactly the rows that were planned to go have gone.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+import msgspec
+import pyarrow as pa
+
+from schemas.errors import InfrastructureFault, PromiseBroken
+from schemas.tables import QUARANTINE_KEYS, RELEASED
+from transforms import store_reading
+from transforms.erase_rows import Edit, edited
+from transforms.faults import value_free
+from transforms.manifests import FileRecord
+from transforms.parquet_files import TableWriter
+from transforms.partitioning import Partitioning
+from transforms.store import Store
+from transforms.store_files import StoreFiles
+
+
+@dataclass(frozen=True)
+class ErasureSettings:
+    """What every step of an erasure needs to know; small, and without a key.
+
+    Attributes:
+        store: The store's root.
+        run_id: The run.
+        base: SHA-256 of the store's last manifest when the plan was made.
+    """
+
+    store: str
+    run_id: str
+    base: str
+
+
+class Rewritten(NamedTuple):
+    """A file that was rewritten: its edit's path, what took its place, and the rows that went or changed."""
+
+    path: str
+    table: str
+    records: tuple[FileRecord, ...]
+    gone: int
+    changed: int
+
+
+@dataclass(frozen=True)
+class _SameFolder(Partitioning):
+    """All rows stay in the folder that they were read from."""
+
+    folder: str = ""
+
+    def split(self, rows: pa.Table) -> Iterator[tuple[str, pa.Table]]:
+        """The rows, with that folder."""
+        if rows.num_rows:
+            yield self.folder, rows
+
+
+def rewrite(store: Store, run_id: str, edit: Edit) -> Rewritten:
+    """Write a file again without the rows that go.
+
+    Raises:
+        InfrastructureFault: The store cannot be read or written.
+    """
+    record = store.snapshot.live[edit.path]
+    schema = store_reading.schema_of(store.files_of_store, record.table, [record])
+    folder = _SameFolder(folder=edit.folder)
+    gone = changed = 0
+    with TableWriter(store.files_of_store, run_id, record.table, schema, folder) as writer:
+        for batch in store.scan(record.table, records=[record]):
+            found = edited(edit, pa.Table.from_batches([batch]))
+            gone, changed = gone + found.gone, changed + found.changed
+            writer.append(found.rows, _members(edit.table, found.rows))
+        records = tuple(_named(store, edit, record) for record in writer.close())
+    return Rewritten(edit.path, edit.table, records, gone, changed)
+
+
+def _members(table: str, rows: pa.Table) -> list[bytes]:
+    """Files of keys are found by the ids of their keys."""
+    return rows.column("key_id").to_pylist() if table == QUARANTINE_KEYS else []
+
+
+def _named(store: Store, edit: Edit, record: FileRecord) -> FileRecord:
+    """The new file with its filter; copies keep the old one, as their rows do not say whose they are."""
+    if edit.table != RELEASED:
+        return record
+    return msgspec.structs.replace(record, filter=old_filter(store, edit.path))
+
+
+def old_filter(store: Store, path: str) -> bytes | None:
+    """The filter of a file, None where it has none."""
+    for record in store.files("manifests/filters"):
+        found = store_reading.filters(store.files_of_store, [record])
+        if path in found:
+            return found[path]
+    return None
+
+
+@dataclass
+class RewriteFiles(beam.PTransform[Any, Any]):
+    """Rewrite the planned files."""
+
+    settings: ErasureSettings
+
+    def expand(self, edits: Any) -> Any:
+        """Edit -> Rewritten."""
+        return edits | "Spread" >> beam.Reshuffle() | "Rewrite" >> beam.Map(_rewrite, self.settings)
+
+
+def _rewrite(edit: Edit, settings: ErasureSettings) -> Rewritten:
+    with value_free("rewrite"):
+        return rewrite(Store.open(settings.store), settings.run_id, edit)
+
+
+@dataclass
+class CommitErasure(beam.PTransform[Any, Any]):
+    """Commit: the last step, on one worker, with everything that the others finished."""
+
+    settings: ErasureSettings
+    evidence: tuple[FileRecord, ...]
+    facts: Mapping[str, Any] = field(repr=False)
+    planned: tuple[Edit, ...] = field(repr=False)
+    rewritten: Any = field(repr=False)
+
+    def expand(self, pipeline: Any) -> Any:
+        """Nothing -> nothing."""
+        counts = tuple((edit.path, edit.gone, edit.changed) for edit in self.planned)
+        return (
+            pipeline
+            | "Once" >> beam.Create([self.settings], reshuffle=False)
+            | "Commit"
+            >> beam.Map(_commit, self.evidence, dict(self.facts), counts, beam.pvalue.AsList(self.rewritten))
+        )
+
+
+def _commit(
+    settings: ErasureSettings,
+    evidence: Sequence[FileRecord],
+    facts: dict[str, Any],
+    planned: Sequence[tuple[str, int, int]],
+    rewritten: Sequence[Rewritten],
+) -> None:
+    with value_free("commit"):
+        commit_erasure(settings, evidence, facts, planned, rewritten)
+
+
+def commit_erasure(
+    settings: ErasureSettings,
+    evidence: Sequence[FileRecord],
+    facts: Mapping[str, Any],
+    planned: Sequence[tuple[str, int, int]],
+    rewritten: Sequence[Rewritten],
+) -> None:
+    """Let the new files and the tombstones take the place of what goes, all at once.
+
+    Args:
+        settings: The run.
+        evidence: Files of tombstones, erased events and recalls.
+        facts: What the run states about itself.
+        planned: Path, rows that go and rows that change, of each edit.
+        rewritten: The files that were rewritten.
+
+    Raises:
+        PromiseBroken: Other rows went than were planned to (``ERASURE_DOES_NOT_RECONCILE``); nothing was
+            committed.
+        InfrastructureFault: The store changed meanwhile, or the manifest cannot be written.
+    """
+    if Counter(planned) != Counter((each.path, each.gone, each.changed) for each in rewritten):
+        message = "other rows went than were planned to go. Nothing was committed; run again"
+        raise PromiseBroken("ERASURE_DOES_NOT_RECONCILE", message)
+    store = Store.open(settings.store)
+    if store.snapshot.of_run(settings.run_id) is None and store.snapshot.last_digest != settings.base:
+        message = "another run committed to the store meanwhile; run again, nothing was changed"
+        raise InfrastructureFault("STORE_CHANGED", message)
+    copies = {
+        record.path: each.path for each in rewritten if each.table == RELEASED for record in each.records
+    }
+    adds = [*evidence, *(record for each in rewritten for record in each.records)]
+    removes = [each.path for each in rewritten]
+    store.commit(settings.run_id, adds, {**facts, "copies": copies}, removes)
+
+
+def delete_replaced(files: StoreFiles, removed: Sequence[str]) -> int:
+    """Delete files that a manifest took away, keys first; gives the number that was still there."""
+    ordered = sorted(removed, key=lambda path: (not path.startswith(f"{QUARANTINE_KEYS}/"), path))
+    present = [path for path in ordered if files.size(path) is not None]
+    for path in present:
+        files.delete(path)
+    return len(present)

@@ -1,0 +1,97 @@
+"""Recalls: which exports had used what is erased, so that whoever received them deletes it, too."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.tables import DECISION_EXPORTS, FIXED_TABLES, RECALLS, RELEASED
+from transforms.erase_plan import ErasurePlan
+from transforms.erase_reach import WITHDRAWN, is_in
+from transforms.store import Store
+
+COPIES: Final = "copies"
+"""Key of an erasure's facts: for each rewritten file of released copies, the one that it replaced."""
+
+
+class _Copy(NamedTuple):
+    """What copies of one export have in common."""
+
+    file: str
+    purpose: str
+    recipient: str
+    kind: str
+    reason: str
+
+
+def recall_rows(store: Store, plan: ErasurePlan, run_id: str, as_of: datetime) -> pa.Table:
+    """Rows of the table of recalls: one for each export, kind and reason.
+
+    Args:
+        store: The store before the erasure.
+        plan: The erasure.
+        run_id: Its run.
+        as_of: Its instant.
+    """
+    exports = _exports(store)
+    copies = replaced_copies(store)
+    grouped: dict[tuple[str, str, str, str, str], dict[str, set[str]]] = defaultdict(
+        lambda: {"item_ids": set(), "files": set()}
+    )
+    for copy, item in _copies(store, plan):
+        origin = _origin(copy.file, copies)
+        found = grouped[exports.get(origin, ""), copy.purpose, copy.recipient, copy.kind, copy.reason]
+        found["item_ids"].add(item)
+        found["files"].add(origin)
+    names = ("export_run_id", "purpose", "recipient", "kind", "reason")
+    rows = [
+        {
+            "run_id": run_id,
+            "as_of": as_of,
+            **dict(zip(names, key, strict=True)),
+            **{name: sorted(values) for name, values in found.items()},
+        }
+        for key, found in sorted(grouped.items())
+    ]
+    return pa.Table.from_pylist(rows, schema=FIXED_TABLES[RECALLS])
+
+
+def _copies(store: Store, plan: ErasurePlan) -> Iterator[tuple[_Copy, str]]:
+    reasons = {each.item_id: each.reason for each in plan.destroyed}
+    columns = ["item_id", "purpose", "recipient", "kind"]
+    for edit in plan.edits_of(RELEASED):
+        record = store.snapshot.live[edit.path]
+        for batch in store.scan(RELEASED, columns, records=[record]):
+            rows = pa.Table.from_batches([batch])
+            names = pc.binary_join_element_wise(rows.column("item_id"), rows.column("purpose"), "|")
+            for row in rows.filter(pa.array(is_in(names, edit.released))).to_pylist():
+                item = row.pop("item_id")
+                reason = reasons.get(item) or plan.copies.get((item, row["purpose"]), WITHDRAWN)
+                yield _Copy(file=edit.path, reason=reason, **row), item
+
+
+def _exports(store: Store) -> dict[str, str]:
+    """The run that released each file, from the exports' lineage."""
+    rows = store.read_table(DECISION_EXPORTS, ["run_id", "files"]).to_pylist()
+    return {file["path"]: row["run_id"] for row in rows for file in row["files"] or ()}
+
+
+def replaced_copies(store: Store) -> dict[str, str]:
+    """For each file of copies that an erasure wrote, the file that it took the place of."""
+    found: dict[str, str] = {}
+    for manifest in store.snapshot.manifests:
+        copies = manifest.facts.get(COPIES)
+        found |= copies if isinstance(copies, Mapping) else {}
+    return found
+
+
+def _origin(path: str, copies: Mapping[str, Any]) -> str:
+    """The file that was released, of which this one is what erasures have left."""
+    while path in copies:
+        path = copies[path]
+    return path
