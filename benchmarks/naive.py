@@ -1,14 +1,17 @@
 """The yardstick: the per-event Beam pipeline that one would write first, doing the same work without checks.
 
-It parses each event with ``json.loads``, sorts its fields by a dictionary of paths made from the same
-contracts, replaces ids by HMAC pseudonyms, encrypts each item of content with AES-GCM under a key of its own,
-and writes the same tables as Parquet. It is kept small and fair: no shuffle, rows buffered and written in
-large groups, pseudonyms with ``hmac.digest``. It does not look for duplicates, does not reconcile, accepts
-any value of the right JSON type, keeps the last of two equal keys, and drops what it does not know.
+It drops events that come twice (a `GroupByKey` over their hashes, which is how Beam is asked for that),
+parses each event with ``json.loads``, sorts its fields by a dictionary of paths made from the same contracts,
+replaces ids by HMAC pseudonyms, encrypts each item of content with AES-GCM under a key of its own, notes who
+joined and left, and writes the same tables as Parquet. It is kept small and fair: nothing but hashes and
+lines is shuffled, rows are buffered and written in large groups, pseudonyms are made with ``hmac.digest``. It
+looks for no earlier runs' events, does not reconcile, accepts any value of the right JSON type, keeps the
+last of two equal keys, and drops what it does not know.
 """
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import json
 import os
@@ -25,7 +28,7 @@ from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from schemas.classification import Protection
-from schemas.contract import ArrayNode, Field, Node, ObjectNode, load_contracts
+from schemas.contract import ArrayNode, EventShape, Field, Node, ObjectNode, load_contracts
 
 TYPE_KEYS = ("type", "event", "msg_type")
 COLUMN_TYPES: dict[str, tuple[type, ...]] = {
@@ -57,7 +60,7 @@ class _Separate(beam.DoFn):
 
     def setup(self) -> None:
         shapes = load_contracts().by_event
-        self._rules = {event: (shape.table, rules_of(shape.root)) for (_, event), shape in shapes.items()}
+        self._rules = {event: (shape, rules_of(shape.root)) for (_, event), shape in shapes.items()}
         self._bundle_key = AESGCM(AESGCM.generate_key(256))
 
     def process(self, line: bytes) -> Iterator[tuple[str, Row]]:
@@ -65,15 +68,30 @@ class _Separate(beam.DoFn):
         name = next((str(event[key]) for key in TYPE_KEYS if key in event), "")
         if name not in self._rules:
             return
-        table, rules = self._rules[name]
+        shape, rules = self._rules[name]
+        table = shape.table
         row: Row = {}
         children: list[tuple[str, Row]] = []
         content: dict[str, list[Any]] = {}
         self._walk(event, rules, row, children, content, table)
         yield f"telemetry/{table}", row
         yield from children
+        if name in shape.roster:
+            yield "rosters", self._presence(event, shape, shape.roster[name])
         for kind, values in content.items():
             yield "quarantine/items", self._sealed(kind, values)
+
+    def _presence(self, event: Row, shape: EventShape, word: str) -> Row:
+        row: Row = {"event": word}
+        for role in ("tenant", "meeting", "participant", "time"):
+            found: Any = event
+            for step in shape.envelope.get(role, ("",)):
+                found = found.get(step) if isinstance(found, dict) else None
+            row[role] = str(found) if role == "time" else self._pseudonym(found)
+        return row
+
+    def _pseudonym(self, value: Any) -> str:
+        return hmac.digest(self._key, str(value).encode(), "sha256").hex()[:32]
 
     def _walk(
         self,
@@ -104,7 +122,7 @@ class _Separate(beam.DoFn):
             )
         elif rule.protection is Protection.PSEUDONYM:
             values = value if isinstance(value, list) else [value]
-            named = [hmac.digest(self._key, str(each).encode(), "sha256").hex()[:32] for each in values]
+            named = [self._pseudonym(each) for each in values]
             row[rule.column or rule.path[-1]] = named if isinstance(value, list) else named[0]
         elif rule.protection is Protection.TRUNCATE_IP:
             row[rule.column or rule.path[-1]] = value.rpartition(".")[0] + ".0/24"
@@ -162,7 +180,14 @@ def main(patterns: Iterable[str], output: str) -> None:
             pipeline | f"Read{number}" >> beam.io.ReadFromText(pattern, coder=BytesCoder())
             for number, pattern in enumerate(patterns)
         ]
-        rows = lines | beam.Flatten() | "Separate" >> beam.ParDo(_Separate())
+        once = (
+            lines
+            | beam.Flatten()
+            | "Hash" >> beam.Map(lambda line: (hashlib.sha256(line).digest(), line))
+            | "Repeats" >> beam.GroupByKey()
+            | "First" >> beam.Map(lambda found: next(iter(found[1])))
+        )
+        rows = once | "Separate" >> beam.ParDo(_Separate())
         _ = rows | "Write" >> beam.ParDo(_WriteTables(output))
 
 

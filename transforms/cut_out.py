@@ -66,8 +66,9 @@ class CutOut:
 
     @property
     def bytes(self) -> int:
-        """Bytes of content."""
-        return int(self.framed.nbytes)
+        """Bytes that wait with these items: content, ids, and the rows that describe them."""
+        rows = 0 if self.rows is None else self.rows.nbytes
+        return int(self.framed.nbytes + self.item_ids.nbytes + rows + sum(part.nbytes for part in self.join))
 
 
 @dataclass

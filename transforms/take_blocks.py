@@ -24,10 +24,10 @@ from transforms.sealing import RejectedPiece, pieces_of
 from transforms.separate import ID_COLLISION, Held, Outcome, Separated, Separator
 from transforms.splitting import Block
 
-GROUP_BYTES = 16 << 20
+GROUP_BYTES = 8 << 20
 """Records of one shape that are separated together, at most."""
 
-WAITING_BYTES = 64 << 20
+WAITING_BYTES = 32 << 20
 """Records that wait, of all shapes together."""
 
 
