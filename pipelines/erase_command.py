@@ -10,8 +10,9 @@ from typing import Any
 
 import click
 
+from pipelines.beam_options import refuse_misspelt
 from pipelines.command_errors import reported
-from pipelines.run_command import refuse_misspelt
+from pipelines.option_types import FiniteRange
 from schemas.errors import EXIT_PROMISE_BROKEN
 
 _PATH = click.Path(path_type=Path)
@@ -54,7 +55,7 @@ Exit codes:
 )
 @click.option(
     "--max-share",
-    type=click.FloatRange(0, 100),
+    type=FiniteRange(0, 100),
     default=10.0,
     show_default=True,
     metavar="PERCENT",

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from pipelines.command_errors import reported
+from pipelines.option_types import FiniteRange
 from transforms.store import Store
 from transforms.store_gc import GRACE_SECONDS, Garbage, collect_garbage
 
@@ -18,7 +19,7 @@ from transforms.store_gc import GRACE_SECONDS, Garbage, collect_garbage
 @click.option("--dry-run", is_flag=True, help="Only say what would be deleted.")
 @click.option(
     "--older-than",
-    type=click.FloatRange(min=0),
+    type=FiniteRange(min=0),
     default=GRACE_SECONDS / 3600,
     show_default=True,
     metavar="HOURS",

@@ -15,6 +15,7 @@ import click
 
 from pipelines.beam_options import refuse_misspelt
 from pipelines.command_errors import reported
+from pipelines.option_types import FiniteRange
 from pipelines.quiet_start import quiet_start
 from pipelines.release_options import release_arguments, release_options
 from schemas.errors import EXIT_TOO_MUCH_HELD
@@ -68,7 +69,7 @@ Exit codes:
 )
 @click.option(
     "--max-held-ratio",
-    type=click.FloatRange(0, 1),
+    type=FiniteRange(0, 1),
     default=0.05,
     show_default=True,
     help="Share of records that may be rejected or of unknown type before the exit code is 4.",
@@ -177,7 +178,8 @@ def _since(today: date, days: int | None) -> date | None:
 def _exit_code(ledger: dict[str, Any], max_held_ratio: float) -> int:
     outcomes = ledger["outcomes"]
     held = outcomes.get("rejected", 0) + outcomes.get("unknown", 0)
-    if held > max_held_ratio * max(ledger["records"], 1):
+    # A quotient is rounded as the ratio was when it was read; a product might exceed a bound that it meets.
+    if held / max(ledger["records"], 1) > max_held_ratio:
         click.echo(
             f"{held} of {ledger['records']} records are held as rejects or unknown types, more than "
             f"--max-held-ratio {max_held_ratio} allows; see the reasons above.",

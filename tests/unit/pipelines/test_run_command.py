@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 from datetime import date
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from hypothesis import given
+from hypothesis import strategies as st
 
 import pipelines.run_ingest as run_ingest_module
 from pipelines.run_command import _exit_code, _since, run
@@ -134,6 +138,7 @@ def test_the_defaults_are_those_of_the_help(tmp_path: Path, asked: list[IngestRe
     "arguments",
     [
         *(["--max-held-ratio", "1.1"], ["--max-held-ratio", "-0.1"], ["--record-cap", "1023"]),
+        *(["--max-held-ratio", "nan"], ["--max-held-ratio", "inf"], ["--max-held-ratio", "5%"]),
         *(["--split-bytes", "4095"], ["--digest-days", "0"], ["--source", "teams"]),
     ],
 )
@@ -216,6 +221,20 @@ def test_the_held_ratio_is_a_bound_that_may_be_reached(
 ) -> None:
     ledger = {"records": 100, "outcomes": {"rejected": rejected, "unknown": unknown, "duplicate": 1}}
     assert _exit_code(ledger, ratio) == code
+
+
+@given(records=st.integers(1, 10**7), share=st.fractions(0, 1))
+def test_the_bound_is_exact(records: int, share: Fraction) -> None:
+    held = int(records * share)
+    ledger = {"records": records, "outcomes": {"rejected": held}}
+    assert _exit_code(ledger, held / records) == 0
+    assert not held or _exit_code(ledger, math.nextafter(held / records, 0)) == 4
+
+
+def test_a_share_in_hundredths_may_be_reached() -> None:
+    for held in range(101):
+        ledger = {"records": 100, "outcomes": {"unknown": held}}
+        assert _exit_code(ledger, float(f"0.{held:02d}") if held < 100 else 1.0) == 0
 
 
 def test_a_run_of_nothing_holds_nothing() -> None:
