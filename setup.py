@@ -40,7 +40,10 @@ EXTRAS = {
         "psutil>=6",  # memory of the benchmark's processes
         "jsonschema>=4.23",  # checks published JSON Schemas against what is written
     ],
-    "gcp": ["apache-beam[gcp]>=2.77,<3"],  # Dataflow, Cloud Storage, BigQuery, Cloud KMS
+    "gcp": ["apache-beam[gcp]>=2.77,<3"],  # Dataflow, Cloud Storage, BigQuery
+    "kms": [
+        "google-cloud-kms>=3.18,<4",  # vault keys whose private half stays in Cloud KMS
+    ],
 }
 
 setup(

@@ -32,6 +32,7 @@ KEY_ID_BYTES = 16
 
 VAULT_PUBLIC = "vault_public"
 VAULT_PRIVATE = "vault_private"
+VAULT_SERVICE = "vault_service"
 EPOCH_ROOT = "pseudonym_epoch_root"
 JOIN_KEY = "join_key"
 DIGEST_KEY = "digest_key"
@@ -39,7 +40,7 @@ LOG_SIGNING = "log_signing"
 
 MLKEM_PUBLIC_BYTES = 1184
 MLKEM_SEED_BYTES = 64
-_X25519_BYTES = 32
+VAULT_PUBLIC_BYTES = MLKEM_PUBLIC_BYTES + 32
 _SECRET_BYTES = 32
 _LARGEST_FILE = 1_000_000
 
@@ -48,6 +49,7 @@ _MAC = "HKDF-SHA256, HMAC-SHA256"
 ALGORITHMS = {
     VAULT_PUBLIC: _VAULT,
     VAULT_PRIVATE: _VAULT,
+    VAULT_SERVICE: _VAULT,
     EPOCH_ROOT: _MAC,
     JOIN_KEY: _MAC,
     DIGEST_KEY: _MAC,
@@ -132,6 +134,24 @@ def new_vault_pair(*, created: date, epoch: int = 1) -> tuple[StoredKey, StoredK
     )
 
 
+def new_vault_reference(
+    public: bytes, name: str, *, created: date, epoch: int = 1
+) -> tuple[StoredKey, StoredKey]:
+    """A vault key that a key service holds: its public half, and under the same id what names it there.
+
+    Args:
+        public: ML-KEM-768 and X25519 public keys (1184 + 32 bytes).
+        name: The service's name of the key.
+        created: The day of the description.
+        epoch: Its number among the store's vault keys.
+    """
+    vault_id = _identify(VAULT_PUBLIC, public)
+    return (
+        StoredKey(_describe(VAULT_PUBLIC, vault_id, created, epoch), public),
+        StoredKey(_describe(VAULT_SERVICE, vault_id, created, epoch), public + name.encode()),
+    )
+
+
 def vault_public_half(private: bytes) -> bytes:
     """The ML-KEM-768 and X25519 public keys (1184 + 32 bytes) of a stored private half (64 + 32 bytes)."""
     mlkem = MLKEM768PrivateKey.from_seed_bytes(private[:MLKEM_SEED_BYTES])
@@ -156,48 +176,19 @@ def write_sides(directory: Path, sides: Mapping[str, Sequence[StoredKey]]) -> No
         folder = directory / side
         folder.mkdir(mode=0o700)
         for key in keys:
-            _write_private(folder / key.description.file_name, key.material)
-        _write_private(folder / DESCRIPTION_FILE, _description_json(side, keys))
+            write_private(folder / key.description.file_name, key.material)
+        write_private(folder / DESCRIPTION_FILE, description_json(side, [key.description for key in keys]))
 
 
-def destroy_key(path: Path, side: str, key_id: str) -> None:
-    """Destroy a retired key of one side: forget it in ``keys.json``, then overwrite and remove its file.
-
-    Raises:
-        InfrastructureFault: The key is not there or is the current one of its purpose (``KEYS_NOT_RETIRED``).
-    """
-    stored = read_side(path, side)
-    going = [key for key in stored.keys if key.description.key_id == key_id]
-    if not going or stored.current(going[0].description.purpose)[0].hex() == key_id:
-        raise InfrastructureFault(
-            "KEYS_NOT_RETIRED", f"{path} holds no retired key {key_id}; nothing was changed"
-        )
-    left = [key for key in stored.keys if key.description.key_id != key_id]
-    draft = path / f"{DESCRIPTION_FILE}.{secrets.token_hex(8)}"
-    _write_private(draft, _description_json(side, left))
-    draft.replace(path / DESCRIPTION_FILE)
-    file = path / going[0].description.file_name
-    _overwrite(file, len(going[0].material))
-    file.unlink()
-
-
-def _overwrite(file: Path, length: int) -> None:
-    # Journals and flash cells may keep the old bytes all the same; the caller's promise is about live copies.
-    descriptor = os.open(file, os.O_WRONLY | os.O_NOFOLLOW)
-    try:
-        os.write(descriptor, bytes(length))
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _description_json(side: str, keys: Sequence[StoredKey]) -> bytes:
-    entries = [vars(key.description) for key in keys]
+def description_json(side: str, keys: Sequence[KeyDescription]) -> bytes:
+    """The bytes of ``keys.json``."""
+    entries = [vars(description) for description in keys]
     document = {"format_version": FORMAT_VERSION, "side": side, "keys": entries}
     return json.dumps(document, indent=2).encode() + b"\n"
 
 
-def _write_private(path: Path, content: bytes) -> None:
+def write_private(path: Path, content: bytes) -> None:
+    """Make a file that only its owner reads; raises ``OSError`` where it exists."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
@@ -319,6 +310,8 @@ def _read_key(folder: int, path: Path, entry: KeyDescription) -> bytes:
 def _material_id(purpose: str, material: bytes) -> bytes:
     if purpose == VAULT_PRIVATE:
         return _identify(VAULT_PUBLIC, vault_public_half(material))
+    if purpose == VAULT_SERVICE:
+        return _identify(VAULT_PUBLIC, material[:VAULT_PUBLIC_BYTES])
     return _identify(purpose, material)
 
 

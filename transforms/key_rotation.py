@@ -133,13 +133,17 @@ class _Pass:
         before = self._store
         for key_id in self._plan.lost:
             self._note(key_id, "SEAL_KEY_MISSING", self._keys.older_vaults)
-        for file in self._plan.moving:
+        # Bundle keys that other files need come last: the file that holds them is then written only once.
+        for file in sorted(self._plan.moving, key=self._is_shared):
             self._move(file)
             if self._change.data_keys >= COMMIT_KEYS or self._change.files >= COMMIT_FILES:
                 self._commit()
         if self._change.files:
             self._commit()
         return None if self._store is before else self._store
+
+    def _is_shared(self, file: KeyFile) -> bool:
+        return any(self._users[bundle] - {file.record.path} for bundle in file.bundles)
 
     def _move(self, file: KeyFile) -> None:
         rewrapper = KeyRewrapper(KeyUnwrapper(self._keys, bundle_rows(self._store, file)), self._keys)
@@ -198,7 +202,8 @@ class _Pass:
         change, vault = self._change, self._plan.vault_id.hex()
         counts = {"files": change.files, "bundles": change.bundles, "data_keys": change.data_keys}
         said: dict[str, Any] = {"type": KEY, "what": "rotated", "vault": vault, **counts}
-        facts = {"kind": KIND, "rotation": {"vault": vault, **counts}, **stated(said)}
+        rotation: dict[str, Any] = {"vault": vault, **counts}
+        facts = {"kind": KIND, "rotation": rotation, **stated(said)}
         self._store = self._store.commit(self._run_id, self._adds, facts, self._removes)
         delete_leftovers(self._store)
         self._done.commits += 1

@@ -19,18 +19,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, MLKEM768PublicKey
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
-from cryptography.hazmat.primitives.hpke import (
-    AEAD,
-    KDF,
-    KEM,
-    MLKEM768X25519PrivateKey,
-    MLKEM768X25519PublicKey,
-    Suite,
-)
 
 from schemas.errors import ConfigurationError, InfrastructureFault
 from transforms.chunked_encryption import Buffer, SealBroken
@@ -40,18 +29,23 @@ from transforms.key_files import (
     INGEST,
     JOIN_KEY,
     LOG_SIGNING,
-    MLKEM_PUBLIC_BYTES,
-    MLKEM_SEED_BYTES,
     RELEASE,
-    VAULT_PRIVATE,
     VAULT_PUBLIC,
     KeyDescription,
     StoredKey,
     StoredSide,
     new_secret,
     new_vault_pair,
+    new_vault_reference,
     read_side,
     write_sides,
+)
+from transforms.key_providers import (
+    VAULT_PURPOSES,
+    VaultKey,
+    vault_key,
+    vault_public_key,
+    vault_suite,
 )
 
 
@@ -71,10 +65,6 @@ class ReleaseKeyProvider(Protocol):
 
     def unwrap_from_vault(self, wrapped: Buffer, *, vault_id: bytes, info: bytes) -> bytes:
         """Unwrap a key; raises ``SealBroken`` where the key or ``info`` differs."""
-
-
-def _suite() -> Suite:
-    return Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -99,11 +89,11 @@ class _SideKeys:
     digest_key: bytes
     epoch_roots: Mapping[bytes, bytes]
     log_signing_key: Ed25519PrivateKey
-    _vault_public: MLKEM768X25519PublicKey
+    _vault_public: bytes
 
     def wrap_to_vault(self, key: Buffer, *, info: bytes) -> bytes:
         """Wrap ``key`` to the vault's public half (about 1.2 kB); ``info`` is bound to it, not kept in it."""
-        return _suite().encrypt(key, self._vault_public, info)
+        return vault_suite().encrypt(key, vault_public_key(self._vault_public), info)
 
     @property
     def epoch_id(self) -> bytes:
@@ -138,7 +128,7 @@ class IngestKeys(_SideKeys):
 class ReleaseKeys(_SideKeys):
     """The keys of the reading side, with the private halves of the vault's key pairs."""
 
-    _vaults: Mapping[bytes, MLKEM768X25519PrivateKey]
+    _vaults: Mapping[bytes, VaultKey]
 
     @property
     def side(self) -> str:
@@ -156,16 +146,19 @@ class ReleaseKeys(_SideKeys):
         Raises:
             SealBroken: The vault key is not in this directory (``SEAL_KEY_MISSING``), or the wrapped key or
                 ``info`` is not what was wrapped (``SEAL_KEY_BROKEN``).
+            InfrastructureFault: The key service that holds it cannot be asked.
         """
         private = self._vaults.get(vault_id)
         if private is None:
             raise SealBroken("SEAL_KEY_MISSING", f"vault key {vault_id.hex()} is not in this key directory")
         try:
-            return _suite().decrypt(wrapped, private, info)
-        except (InvalidTag, ValueError):
-            raise SealBroken(
-                "SEAL_KEY_BROKEN", f"a key wrapped to vault key {vault_id.hex()} does not unwrap"
-            ) from None
+            return private.unwrap(wrapped, info=info)
+        except SealBroken as error:
+            raise SealBroken(error.code, f"vault key {vault_id.hex()}: {error.message}") from None
+
+    def vault(self, vault_id: bytes) -> VaultKey:
+        """The private half of one vault key of this directory."""
+        return self._vaults[vault_id]
 
     def __reduce__(self) -> tuple[Callable[[str, tuple[str, ...]], ReleaseKeys], tuple[str, tuple[str, ...]]]:
         """Travel to a worker as a path only; the worker loads the keys itself."""
@@ -183,10 +176,7 @@ def load_ingest_keys(path: Path | str) -> IngestKeys:
     return IngestKeys(
         **_common(side),
         vault_id=vault_id,
-        _vault_public=MLKEM768X25519PublicKey(
-            MLKEM768PublicKey.from_public_bytes(public[:MLKEM_PUBLIC_BYTES]),
-            X25519PublicKey.from_public_bytes(public[MLKEM_PUBLIC_BYTES:]),
-        ),
+        _vault_public=public,
     )
 
 
@@ -194,12 +184,22 @@ def load_release_keys(path: Path | str) -> ReleaseKeys:
     """Load the reading side's keys from ``DIR/release``.
 
     Raises:
-        InfrastructureFault: A file is missing, open to others, a link or damaged (see ``read_side``).
+        InfrastructureFault: A file is missing, open to others, a link or damaged (see ``read_side``), or a
+            rotation has destroyed the vault key of this directory (``KEYS_RETIRED``).
     """
     side = read_side(Path(path), RELEASE)
-    vaults = {vault_id: _vault_private(material) for vault_id, material in side.all_of(VAULT_PRIVATE)}
+    vaults = {
+        bytes.fromhex(key.description.key_id): vault_key(key.description.purpose, key.material)
+        for key in side.keys
+        if key.description.purpose in VAULT_PURPOSES
+    }
+    common = _common(side)
+    if not vaults:
+        raise InfrastructureFault(
+            "KEYS_RETIRED", f"{path} holds no vault key any more; name the newest key directory of the store"
+        )
     vault_id, current = next(iter(vaults.items()))
-    return ReleaseKeys(**_common(side), vault_id=vault_id, _vault_public=current.public_key(), _vaults=vaults)
+    return ReleaseKeys(**common, vault_id=vault_id, _vault_public=current.public_half, _vaults=vaults)
 
 
 # Beam unpickles the same transform many times in one process; each would read and check the files again.
@@ -236,14 +236,17 @@ def _common(side: StoredSide) -> dict[str, Any]:
     }
 
 
-def _vault_private(material: bytes) -> MLKEM768X25519PrivateKey:
-    return MLKEM768X25519PrivateKey(
-        MLKEM768PrivateKey.from_seed_bytes(material[:MLKEM_SEED_BYTES]),
-        X25519PrivateKey.from_private_bytes(material[MLKEM_SEED_BYTES:]),
-    )
+@dataclass(frozen=True)
+class ServiceKey:
+    """A vault key that a key service holds: its public half (1184 + 32 bytes) and its name there."""
+
+    public_half: bytes
+    name: str
 
 
-def create_key_directory(directory: Path, *, created: date, continues: Path | None = None) -> None:
+def create_key_directory(
+    directory: Path, *, created: date, continues: Path | None = None, vault: ServiceKey | None = None
+) -> None:
     """Make a key directory with an ``ingest`` and a ``release`` side, all at once or not at all.
 
     Args:
@@ -251,14 +254,16 @@ def create_key_directory(directory: Path, *, created: date, continues: Path | No
         created: The day that the new keys are described with.
         continues: An older key directory of the same store. Its join, digest and log keys are kept; the vault
             pair and the pseudonym epoch root are renewed, and the old ones stay readable until destroyed.
+        vault: The vault key, where a key service holds it; None to make one here.
 
     Raises:
-        ConfigurationError: Something is there already (``KEYS_EXIST``); keys are never overwritten.
+        ConfigurationError: Something is there already (``KEYS_EXIST``), keys are never overwritten; or the
+            vault key is in the older directory, too (``KEYS_SAME_VAULT``).
         InfrastructureFault: The directory cannot be written (``KEYS_UNWRITABLE``), or the older one not read.
     """
     if directory.is_symlink() or (directory.exists() and _occupied(directory)):
         raise _keys_exist(directory)
-    sides = _first_sides(created) if continues is None else _next_sides(continues, created)
+    sides = _first_sides(created, vault) if continues is None else _next_sides(continues, created, vault)
     draft = directory.with_name(f".{directory.name}.{secrets.token_hex(8)}")
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
@@ -283,8 +288,8 @@ def _keys_exist(directory: Path) -> ConfigurationError:
     )
 
 
-def _first_sides(created: date) -> dict[str, list[StoredKey]]:
-    public, private = new_vault_pair(created=created)
+def _first_sides(created: date, vault: ServiceKey | None) -> dict[str, list[StoredKey]]:
+    public, private = _new_vault(vault, created, epoch=1)
     shared = [new_secret(JOIN_KEY, created=created), new_secret(DIGEST_KEY, created=created)]
     root = new_secret(EPOCH_ROOT, created=created)
     return {
@@ -293,9 +298,13 @@ def _first_sides(created: date) -> dict[str, list[StoredKey]]:
     }
 
 
-def _next_sides(older: Path, created: date) -> dict[str, list[StoredKey]]:
+def _next_sides(older: Path, created: date, vault: ServiceKey | None) -> dict[str, list[StoredKey]]:
     ingest, release = read_side(older / INGEST, INGEST), read_side(older / RELEASE, RELEASE)
-    public, private = new_vault_pair(created=created, epoch=_next_epoch(release, VAULT_PRIVATE))
+    public, private = _new_vault(vault, created, epoch=_next_epoch(release, *VAULT_PURPOSES))
+    if any(key.description.key_id == private.description.key_id for key in release.keys):
+        raise ConfigurationError(
+            "KEYS_SAME_VAULT", "the older directory has this vault key already; make a new version of it"
+        )
     root = new_secret(EPOCH_ROOT, created=created, epoch=_next_epoch(ingest, EPOCH_ROOT))
     sealing = [key for key in ingest.keys if key.description.purpose != VAULT_PUBLIC]
     roots = [root, *(key for key in sealing if key.description.purpose == EPOCH_ROOT)]
@@ -303,5 +312,12 @@ def _next_sides(older: Path, created: date) -> dict[str, list[StoredKey]]:
     return {INGEST: [public, root, *sealing], RELEASE: [private, *roots, *opening]}
 
 
-def _next_epoch(side: StoredSide, purpose: str) -> int:
-    return 1 + max(key.description.epoch for key in side.keys if key.description.purpose == purpose)
+def _new_vault(vault: ServiceKey | None, created: date, *, epoch: int) -> tuple[StoredKey, StoredKey]:
+    if vault is None:
+        return new_vault_pair(created=created, epoch=epoch)
+    return new_vault_reference(vault.public_half, vault.name, created=created, epoch=epoch)
+
+
+def _next_epoch(side: StoredSide, *purposes: str) -> int:
+    epochs = (key.description.epoch for key in side.keys if key.description.purpose in purposes)
+    return 1 + max(epochs, default=0)

@@ -20,7 +20,7 @@ from tests.unit.transforms.key_samples import (
     seal,
 )
 from transforms import key_rotation
-from transforms.key_files import destroy_key
+from transforms.key_destruction import destroy_key
 from transforms.key_rotation import Rotation, refuse_retired, retire_vaults, retired_vaults, rotate_store
 from transforms.key_rotation_plan import key_table, plan_rotation
 from transforms.keys import (

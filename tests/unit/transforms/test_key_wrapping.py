@@ -8,7 +8,7 @@ import pytest
 
 from tests.unit.transforms.key_samples import DAY, continued, item_id, seal
 from transforms.chunked_encryption import SealBroken
-from transforms.key_files import destroy_key
+from transforms.key_destruction import destroy_key
 from transforms.key_wrapping import KeyRewrapper, KeyUnwrapper
 from transforms.keys import ReleaseKeys, create_key_directory, load_ingest_keys, load_release_keys
 from transforms.opening import VaultOpener

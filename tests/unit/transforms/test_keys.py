@@ -12,7 +12,8 @@ import pytest
 
 from schemas.errors import ConfigurationError, InfrastructureFault
 from transforms.chunked_encryption import SealBroken
-from transforms.key_files import EPOCH_ROOT, VAULT_PRIVATE, describe_keys, destroy_key
+from transforms.key_destruction import destroy_key
+from transforms.key_files import EPOCH_ROOT, VAULT_PRIVATE, describe_keys
 from transforms.keys import (
     IngestKeys,
     ReleaseKeys,
