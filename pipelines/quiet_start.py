@@ -13,9 +13,10 @@ def quiet_start() -> Iterator[None]:
 
     Afterwards Beam's own loggers keep silent, too: their tracebacks quote what a step raised.
     """
-    logging.disable(logging.WARNING)
+    before = logging.root.manager.disable
+    logging.disable(max(before, logging.WARNING))
     try:
         yield
     finally:
-        logging.disable(logging.NOTSET)
+        logging.disable(before)
         logging.getLogger("apache_beam").setLevel(logging.CRITICAL)

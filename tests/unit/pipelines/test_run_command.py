@@ -75,6 +75,25 @@ def test_a_run_separates_and_says_so(tmp_path: Path) -> None:
     assert "2 records read" in again.stdout
 
 
+def test_the_ledger_in_json_has_one_shape(tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_bytes(GOOD.replace(b'"a"', b'"a","new":1') + GOOD.replace(b'"m"', b"[]"))
+    ledger = json.loads(invoke(*required(tmp_path), "--json").stdout)
+    numbers = {"bytes_read", "records", "seconds", "cpu_seconds"}
+    assert all(ledger[name] >= 0 for name in numbers)
+    assert all(isinstance(ledger[name], str) for name in ("run_id", "received", "version"))
+    assert all(
+        isinstance(number, int) for name in ("outcomes", "items", "rows") for number in ledger[name].values()
+    )
+    rows = {name: set(ledger[name][0]) for name in ("by_type", "drift", "misfits")}
+    assert rows == {
+        "by_type": {"source", "event_type", "outcome", "reason", "records"},
+        "drift": {"source", "table", "parent", "json_type", "name_digest", "values"},
+        "misfits": {"table", "field", "values"},
+    }
+    assert ledger["dropped"] == ledger["reconciliation"]["findings"] == []
+    assert ledger["reconciliation"]["read"] == ledger["reconciliation"]["outcomes"]
+
+
 def test_too_much_held_is_exit_code_4_after_the_commit(tmp_path: Path) -> None:
     (tmp_path / "in.jsonl").write_bytes(GOOD + b"Anna said no json\n")
     result = invoke(*required(tmp_path))
