@@ -22,6 +22,7 @@ from schemas import errors
 from schemas.contract import load_contracts
 from schemas.errors import CofferdamError, InfrastructureFault
 from transforms.commit_run import RunSettings
+from transforms.key_rotation import refuse_retired
 from transforms.keys import load_ingest_keys
 from transforms.sources import list_inputs
 from transforms.store import Store, new_run_id
@@ -72,6 +73,7 @@ def run_ingest(request: IngestRequest, *, show_progress: bool) -> dict[str, Any]
     store = Store.open_or_create(request.store)
     run_id = new_run_id(datetime.now(UTC))
     with store.writing(run_id) as current:
+        refuse_retired(current.snapshot, keys.vault_id)
         settings = RunSettings(
             store=request.store,
             run_id=run_id,

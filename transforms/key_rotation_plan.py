@@ -114,6 +114,16 @@ def _key_file(
     return KeyFile(record, frozenset(bundles), wraps, tuple(lost))
 
 
+def key_file_of(store: Store, record: FileRecord) -> KeyFile:
+    """A file with all bundle keys that its data keys are under, whatever vault key those are under."""
+    rows = _places(store, record)
+    wraps: dict[bytes, int] = defaultdict(int)
+    for _, bundle in _pairs(rows, COVERS_DATA):
+        wraps[bundle] += 1
+    bundles = frozenset(key_id for key_id, _ in _pairs(rows, COVERS_BUNDLE))
+    return KeyFile(record, bundles, wraps, ())
+
+
 # --- rows ---------------------------------------------------------------------------------------------------
 
 

@@ -3,12 +3,20 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
 from pipelines.keys_command import keys
+from schemas.errors import InfrastructureFault
+from schemas.tables import QUARANTINE_KEYS
+from tests.unit.transforms.key_samples import add_bundle, add_files, key_rows, open_all, seal
+from tests.unit.transforms.kms_fake import FakeKms, Version, name_of
+from transforms import key_provider_gcp
 from transforms.keys import load_ingest_keys, load_release_keys
+from transforms.sealed_format import KeyRow
+from transforms.store import Store
 
 
 def run(*arguments: str | Path) -> Result:
@@ -95,7 +103,222 @@ def test_show_refuses_a_directory_without_keys(tmp_path: Path) -> None:
     assert (result.exit_code, "KEYS_NONE" in result.stderr) == (2, True)
 
 
-@pytest.mark.parametrize("arguments", [("--help",), ("init", "--help"), ("show", "--help")])
+@pytest.mark.parametrize(
+    "arguments", [("--help",), *((name, "--help") for name in ("init", "show", "rotate", "check"))]
+)
 def test_help_says_what_the_command_does(arguments: tuple[str, ...]) -> None:
     result = run(*arguments)
     assert (result.exit_code, "key" in result.stdout) == (0, True)
+
+
+# --- rotate -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def store(made: Path, tmp_path: Path) -> Path:
+    """A store with two bundles."""
+    opened = Store.open_or_create(tmp_path / "store")
+    for number in (1, 2):
+        batch = seal(load_ingest_keys(made / "ingest"), [10 * number, 10 * number + 1])
+        opened = add_bundle(opened, f"run-00000{number}", batch)
+    return tmp_path / "store"
+
+
+@pytest.fixture
+def newer(made: Path, tmp_path: Path) -> Path:
+    assert run("init", tmp_path / "next", "--continues", made).exit_code == 0
+    return tmp_path / "next"
+
+
+def vault_of(directory: Path) -> str:
+    return load_ingest_keys(directory / "ingest").vault_id.hex()
+
+
+def rotate(store: Path, newer: Path, *options: str | Path) -> Result:
+    return run("rotate", "--store", store, "--keys", newer / "release", *options)
+
+
+def test_rotate_moves_all_keys_and_destroys_the_old_one(store: Path, made: Path, newer: Path) -> None:
+    old = vault_of(made)
+    backup = key_rows(Store.open(store))
+    result = rotate(store, newer, "--json")
+    assert result.exit_code == 0, result.stderr
+    told = json.loads(result.stdout)
+    assert told["destroyed"] == [{"vault": old, "done": True, "due": ""}]
+    assert told["stores"][0]["data_keys"] == 6
+    keys = load_release_keys(newer / "release")
+    assert keys.older_vaults == ()
+    assert not open_all(Store.open(store), keys).broken
+    assert not open_all(Store.open(store), keys, backup).items
+    assert not list((newer / "release").glob(f"*{old}*"))
+
+
+def test_rotate_again_changes_nothing(store: Path, newer: Path) -> None:
+    rotate(store, newer)
+    version = Store.open(store).version
+    result = rotate(store, newer)
+    assert (result.exit_code, Store.open(store).version) == (0, version)
+    assert "there is no older vault key" in result.stdout
+
+
+def test_dry_run_says_what_would_be_done_and_does_nothing(store: Path, made: Path, newer: Path) -> None:
+    files = [path for folder in (store, newer) for path in folder.rglob("*") if path.is_file()]
+    before = {path: path.read_bytes() for path in files}
+    result = rotate(store, newer, "--dry-run", "--json")
+    told = json.loads(result.stdout)
+    assert (result.exit_code, told["dry_run"], told["older_vaults"]) == (0, True, [vault_of(made)])
+    assert (told["stores"][0]["files"], told["stores"][0]["data_keys"]) == (2, 6)
+    assert "would move 6 data keys in 2 files" in rotate(store, newer, "--dry-run").stdout
+    assert before == {path: path.read_bytes() for path in before}
+
+
+def test_keep_old_moves_and_destroys_nothing(store: Path, made: Path, newer: Path) -> None:
+    old = vault_of(made)
+    backup = key_rows(Store.open(store))
+    result = rotate(store, newer, "--keep-old", "--old-keys", made / "release")
+    assert (result.exit_code, f"kept older vault key {old}" in result.stdout) == (0, True)
+    assert not open_all(Store.open(store), load_release_keys(newer / "release"), backup).broken
+    load_release_keys(made / "release")
+
+
+def test_old_keys_are_destroyed_in_older_directories_too(store: Path, made: Path, newer: Path) -> None:
+    rotate(store, newer)
+    assert load_release_keys(made / "release").vault_id
+    assert rotate(store, newer, "--old-keys", made / "release").exit_code == 0
+    with pytest.raises(InfrastructureFault, match="KEYS_RETIRED"):
+        load_release_keys(made / "release")
+
+
+def test_several_stores_are_rotated_before_anything_is_destroyed(
+    store: Path, made: Path, newer: Path, tmp_path: Path
+) -> None:
+    second = add_bundle(
+        Store.open_or_create(tmp_path / "second"), "run-000001", seal(load_ingest_keys(made / "ingest"), [5])
+    )
+    result = rotate(store, newer, "--store", tmp_path / "second", "--store", store)
+    assert result.exit_code == 0, result.stderr
+    keys = load_release_keys(newer / "release")
+    for opened in (Store.open(store), second.refreshed()):
+        assert not open_all(opened, keys).broken
+
+
+def tamper(store: Path) -> str:
+    """Change one wrapped data key."""
+    opened = Store.open(store)
+    rows = key_rows(opened)
+    rows[1] = rows[1]._replace(wrapped=bytes(60))
+    replace_keys(opened, rows)
+    return rows[1].key_id.hex()
+
+
+def replace_keys(opened: Store, rows: list[KeyRow]) -> None:
+    files = [record.path for record in opened.files(QUARANTINE_KEYS)]
+    changed = add_files(opened, "damage-0001", [(QUARANTINE_KEYS, rows)])
+    changed.commit("damage-0002", [], {}, files)
+
+
+def test_a_key_that_does_not_unwrap_is_named_and_keeps_the_old_vault_key(
+    store: Path, made: Path, newer: Path
+) -> None:
+    key_id = tamper(store)
+    result = rotate(store, newer)
+    assert (result.exit_code, f"SEAL_KEY_BROKEN: data key {key_id}" in result.stdout) == (1, True)
+    assert f"kept older vault key {vault_of(made)}" in result.stdout
+    keys = load_release_keys(newer / "release")
+    assert keys.older_vaults
+    assert [broken.key_id.hex() for broken in open_all(Store.open(store), keys).broken] == [key_id]
+
+
+def test_what_does_not_unwrap_can_be_abandoned(store: Path, newer: Path) -> None:
+    tamper(store)
+    result = rotate(store, newer, "--abandon-broken")
+    assert (result.exit_code, "destroyed vault key" in result.stdout) == (1, True)
+    assert load_release_keys(newer / "release").older_vaults == ()
+
+
+def test_rotate_with_keys_of_another_store_moves_nothing(store: Path, tmp_path: Path) -> None:
+    run("init", tmp_path / "foreign")
+    version = Store.open(store).version
+    result = rotate(store, tmp_path / "foreign", "--json")
+    assert (result.exit_code, Store.open(store).version) == (1, version)
+    assert set(json.loads(result.stdout)["stores"][0]["broken"].values()) == {"SEAL_KEY_MISSING"}
+
+
+@pytest.mark.parametrize(("what", "code"), [("store", 2), ("keys", 3)])
+def test_rotate_names_what_is_not_there(
+    store: Path, newer: Path, tmp_path: Path, what: str, code: int
+) -> None:
+    result = rotate(*((tmp_path / "no", newer) if what == "store" else (store, tmp_path / "no")))
+    assert result.exit_code == code
+    assert "Error: " in result.stderr
+
+
+def test_rotate_does_not_wait_for_another_writer(store: Path, newer: Path) -> None:
+    with Store.open(store).writing("run-000009"):
+        result = rotate(store, newer)
+    assert (result.exit_code, "STORE_LOCKED" in result.stderr) == (3, True)
+
+
+# --- check --------------------------------------------------------------------------------------------------
+
+
+def check(store: Path, keys_side: Path) -> tuple[int, Any]:
+    result = run("check", "--store", store, "--keys", keys_side, "--json")
+    return result.exit_code, json.loads(result.stdout)
+
+
+def test_check_counts_what_unwraps(store: Path, made: Path) -> None:
+    told = {"data_keys": 6, "vaults": {vault_of(made): 6}, "broken": {}}
+    assert check(store, made / "release") == (0, told)
+    assert "6 data keys unwrap" in run("check", "--store", store, "--keys", made / "release").stdout
+
+
+def test_check_names_what_does_not_unwrap(store: Path, made: Path) -> None:
+    key_id = tamper(store)
+    code, told = check(store, made / "release")
+    assert (code, told["data_keys"], told["broken"]) == (1, 5, {key_id: "SEAL_KEY_BROKEN"})
+    result = run("check", "--store", store, "--keys", made / "release")
+    assert (result.exit_code, f"SEAL_KEY_BROKEN: data key {key_id}" in result.stdout) == (1, True)
+
+
+def test_check_names_both_of_two_swapped_keys(store: Path, made: Path) -> None:
+    opened = Store.open(store)
+    rows = key_rows(opened)
+    rows[1:3] = (rows[place]._replace(wrapped=rows[other].wrapped) for place, other in ((1, 2), (2, 1)))
+    replace_keys(opened, rows)
+    _, told = check(store, made / "release")
+    assert told["broken"] == {row.key_id.hex(): "SEAL_KEY_BROKEN" for row in rows[1:3]}
+
+
+def test_check_names_a_lost_key(store: Path, made: Path) -> None:
+    opened = Store.open(store)
+    rows = key_rows(opened)
+    lost = rows.pop(1)
+    replace_keys(opened, rows)
+    assert check(store, made / "release")[1]["broken"] == {lost.key_id.hex(): "SEAL_KEY_MISSING"}
+
+
+def test_check_with_the_wrong_keys_names_all(store: Path, tmp_path: Path) -> None:
+    run("init", tmp_path / "foreign")
+    code, told = check(store, tmp_path / "foreign" / "release")
+    assert (code, told["data_keys"], len(told["broken"])) == (1, 0, 6)
+    assert set(told["broken"].values()) == {"SEAL_KEY_MISSING"}
+
+
+# --- Cloud KMS ----------------------------------------------------------------------------------------------
+
+
+def test_init_refuses_a_vault_that_is_no_key_version(tmp_path: Path) -> None:
+    result = run("init", tmp_path / "keys", "--vault", "gcp-kms://projects/x")
+    assert (result.exit_code, "KEYS_KMS_NAME" in result.stderr) == (2, True)
+    assert not (tmp_path / "keys").exists()
+
+
+def test_init_with_a_vault_in_the_cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    service = FakeKms({name_of(1): Version()})
+    monkeypatch.setattr(key_provider_gcp, "connect", lambda: service)
+    monkeypatch.setattr(key_provider_gcp, "_client", None)
+    assert run("init", tmp_path / "keys", "--vault", f"gcp-kms://{name_of(1)}").exit_code == 0
+    shown = run("show", tmp_path / "keys").stdout
+    assert "vault_service" in shown
+    assert "vault_private" not in shown
