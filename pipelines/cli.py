@@ -12,6 +12,7 @@ _COMMANDS = {
     "contracts": ("pipelines.contracts_command", "contracts"),
     "demo": ("pipelines.demo_command", "demo"),
     "erase": ("pipelines.erase_command", "erase"),
+    "export-telemetry": ("pipelines.export_telemetry_command", "export_telemetry"),
     "explain": ("pipelines.explain_command", "explain"),
     "gc": ("pipelines.gc_command", "gc"),
     "generate": ("pipelines.generate_command", "generate"),

@@ -1,6 +1,7 @@
 """The release pipeline: sealed content and signed records in, decisions and what may go out.
 
-    items ───┐
+    telemetry ────────────► decide ──────────────────────────┐
+    items ───┐                                               ▼
     roster ──┼──► people ──► decide ──► open and write ──► look again ──► decide again ──► commit
     records ─┘                 │                               ▲                             ▲
                                └── log of decisions ───────────┼─────────────────────────────┘
@@ -19,6 +20,7 @@ from typing import Any
 
 import apache_beam as beam
 
+from transforms.decide_telemetry import DecideTelemetry
 from transforms.keys import ReleaseKeys
 from transforms.release_reading import (
     AGAIN,
@@ -39,6 +41,9 @@ from transforms.release_rules import DECIDE, SINK, ReleaseRules
 from transforms.release_settings import ReleaseSettings
 from transforms.release_sink import CommitRelease, LookAgain, LostTasks, when_changed
 from transforms.release_steps import DecideMeetings, FindPeople, OpenAndWrite
+from transforms.telemetry_scopes import ReadTelemetry
+
+_PEOPLE = "people"
 
 
 def build_release(
@@ -59,9 +64,12 @@ def build_release(
     first = _decided("First", start, items, roster, settings, rules, keys, DECIDE)
     written = first[TASKS] | "OpenAndWrite" >> OpenAndWrite(settings, request.purposes, keys)
 
-    sighting = start | "LookAgain" >> LookAgain(
-        settings, rules.registry_hash, (written[FILES], written[COUNTS], first[FILES])
-    )  # Sighting
+    scopes = pipeline | "ReadTelemetry" >> ReadTelemetry(settings)  # (meeting, table[scopes])
+    telemetry = {"scopes": scopes, "roster": roster, **first[_PEOPLE]} | "DecideTelemetry" >> DecideTelemetry(
+        settings, rules, first[OWNERLESS], first[READ]
+    )
+    done = (written[FILES], written[COUNTS], first[FILES], telemetry[FILES])
+    sighting = start | "LookAgain" >> LookAgain(settings, rules.registry_hash, done)  # Sighting
     changed = (sighting, first[READ])
     second = _decided(
         "Second",
@@ -87,6 +95,8 @@ def build_release(
         sighting=sighting,
         sink_counts=second[COUNTS],
         lost=lost,
+        telemetry=telemetry[FILES],
+        telemetry_counts=telemetry[COUNTS],
     )  # ledger
 
 
@@ -115,6 +125,8 @@ def _decided(
         COUNTS: decided[COUNTS],
         WITNESSED: decided[WITNESSED],
         READ: records[READ],
+        OWNERLESS: records[OWNERLESS],
+        _PEOPLE: people,
     }
 
 

@@ -18,6 +18,10 @@ def print_release(ledger: dict[str, Any], store: str, seconds: float, console: C
     console.print(_kinds(ledger))
     if ledger["released_by"]:
         console.print(_released(ledger))
+    if ledger["telemetry"]["decisions"]:
+        console.print(_telemetry(ledger))
+    if ledger["telemetry"]["stopped"] and not ledger["stopped"]:
+        console.print("Records changed meanwhile: telemetry was not decided again and stays as it is.")
     records = ledger["records"]
     console.print(
         f"{ledger['items']:,} items, {ledger['classes']:,} decisions on classes of them; {records['read']:,} "
@@ -63,6 +67,19 @@ def _kinds(ledger: dict[str, Any]) -> Table:
         counts[row["kind"], row["decision"]] += row["items"]
     for kind in sorted({kind for kind, _ in counts}):
         table.add_row(kind, *(f"{counts[kind, name]:,}" for name in names))
+    return table
+
+
+def _telemetry(ledger: dict[str, Any]) -> Table:
+    table = Table(title="Telemetry for other uses than running the service", title_justify="left")
+    for name in ("purpose", "decision", "leading reason"):
+        table.add_column(name)
+    table.add_column("rows", justify="right")
+    rows: Counter[tuple[str, str, str]] = Counter()
+    for row in ledger["telemetry"]["decisions"]:
+        rows[row["purpose"], row["decision"], row["primary"]] += row["rows"]
+    for (purpose, decision, primary), number in sorted(rows.items(), key=_rank):
+        table.add_row(purpose, decision, primary, f"{number:,}")
     return table
 
 

@@ -1,9 +1,9 @@
 """Aliases and attributes of people: which identifiers belong to one person, and what the rules ask of them.
 
 The file has one JSON object a line: ``{"person": "p1", "identifiers": [{"type": "email", "value": "…"}, …],
-"region": "eu", "age": "adult", "relation": "guest"}``. A person may stand in several lines; the identifiers
-add up. Whatever two lines say differently is not believed: an identifier of two people identifies nobody, and
-an attribute with two values has none.
+"region": "eu", "age": "adult", "relation": "guest", "opt_out": false}``. A person may stand in several lines;
+the identifiers add up. Whatever two lines say differently is not believed: an identifier of two people
+identifies nobody, and an attribute with two values has none.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ class _SubjectEntry(Struct, forbid_unknown_fields=True, kw_only=True):
     region: Annotated[str, Meta(pattern=r"^[a-z]{2,16}(-[a-z]{2,16})*$(?!\n)")] | UnsetType = UNSET
     age: Age | UnsetType = UNSET
     relation: Relation | UnsetType = UNSET
+    opt_out: bool | UnsetType = UNSET
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +60,13 @@ class Attributes:
         region: Region, as profiles name it.
         age: Age class.
         relation: Relation to the controller.
+        opt_out: Whether the person has objected to any further use of metadata, as by a browser's signal.
     """
 
     region: str | None = None
     age: str | None = None
     relation: str | None = None
+    opt_out: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -168,8 +171,12 @@ class _Reader:
     def _describe(self, number: int, entry: _SubjectEntry) -> None:
         known = self._stated.get(entry.person)
         if known is None:
-            words = (entry.region, entry.age, entry.relation)
-            first = Attributes(*(None if word is UNSET else word for word in words))
+            stated_at_first = {
+                name: value
+                for name in Attributes.__slots__
+                if (value := getattr(entry, name)) is not UNSET
+            }
+            first = Attributes(**stated_at_first)
             self._stated[entry.person] = self.attributes[entry.person] = first
             return
         believed = self.attributes[entry.person]

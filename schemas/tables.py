@@ -33,6 +33,7 @@ QUARANTINE_REJECTED = "quarantine/rejected"
 ROSTER = "roster"
 DECISION_CLASSES = "decisions/classes"
 DECISION_ITEMS = "decisions/items"
+DECISION_TELEMETRY = "decisions/telemetry"
 DECISION_EXPORTS = "decisions/exports"
 OPENINGS = "openings"
 RELEASED = "released"
@@ -428,6 +429,33 @@ _DECISION_ITEMS = pa.schema(
     ]
 )
 
+_DECISION_TELEMETRY = pa.schema(
+    [
+        _run_id(),
+        _decision_id(),
+        column("table", pa.string(), "Telemetry table, as the store names it"),
+        _pseudonym("tenant", "Customer account, as in telemetry", "identifier.tenant"),
+        _pseudonym("meeting", "Meeting, as in telemetry", "identifier.meeting"),
+        column("kind", pa.string(), "Kind of telemetry or metadata (closed set)"),
+        column("rows", pa.int64(), "Rows of the table about the meeting", unit="rows"),
+        _purpose(),
+        _recipient(),
+        column("decision", pa.string(), "RELEASE, QUARANTINE, ERASE or REJECT"),
+        column("primary", pa.string(), "The leading reason, or OK"),
+        column("reasons", _WORDS, "All reason codes by rank"),
+        column("advisories", _WORDS, "What to know, by code"),
+        column("regions", _WORDS, "Profiles that applied"),
+        column("people", pa.int32(), "People on the roster of the meeting"),
+        column("roster_complete", pa.bool_(), "Whether the roster is attested"),
+        column("record_ids", _WORDS, "Records that the decision rests on, sorted"),
+        _hash("policy_hash", "the policies"),
+        _hash("suite_hash", "the suites that judged"),
+        _hash("registry_hash", "the registry"),
+        column("records_seen", pa.string(), "Number and order-independent digest of all records"),
+        _as_of(),
+    ]
+)
+
 _EXPORT_FILE = pa.struct(
     [pa.field("path", pa.string()), pa.field("rows", pa.int64()), pa.field("sha256", pa.string())]
 )
@@ -553,6 +581,7 @@ FIXED_TABLES: Mapping[str, pa.Schema] = MappingProxyType(
         ROSTER: _ROSTER,
         DECISION_CLASSES: _DECISION_CLASSES,
         DECISION_ITEMS: _DECISION_ITEMS,
+        DECISION_TELEMETRY: _DECISION_TELEMETRY,
         DECISION_EXPORTS: _DECISION_EXPORTS,
         OPENINGS: _OPENINGS,
         RELEASED: _RELEASED,
@@ -572,6 +601,7 @@ PREVIEW_COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         QUARANTINE_REJECTED: ("reject_id", "reason", "size_class"),
         DECISION_CLASSES: ("kind", "purpose", "recipient", "items", "decision", "primary"),
         DECISION_ITEMS: ("item_id", "purpose", "recipient", "decision", "primary"),
+        DECISION_TELEMETRY: ("table", "kind", "purpose", "recipient", "rows", "decision", "primary"),
         DECISION_EXPORTS: ("purpose", "recipient", "kind", "items", "records"),
         OPENINGS: ("run_id", "ground", "kind", "purpose", "recipient", "beside", "outcome"),
         RELEASED: ("item_id", "kind", "purpose", "recipient", "decision_id"),

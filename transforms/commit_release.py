@@ -21,12 +21,14 @@ from schemas.tables import (
     DECISION_CLASSES,
     DECISION_EXPORTS,
     DECISION_ITEMS,
+    DECISION_TELEMETRY,
     FIXED_TABLES,
     OPENINGS,
     QUARANTINE_ITEMS,
     RELEASED,
 )
 from transforms.consent_intake import IntakeCounts, plan_records, read_range
+from transforms.decide_telemetry import TelemetryCounts, telemetry_findings, telemetry_ledger
 from transforms.faults import value_free
 from transforms.manifests import FileRecord
 from transforms.release_content import Openings
@@ -103,6 +105,8 @@ class Finished:
         sighting: Records as they were after everything was written.
         sink_counts: Counts of the second decisions, if there were any.
         lost: Items and purposes that may not go any more.
+        telemetry: Files of decisions about telemetry.
+        telemetry_counts: What was decided there.
     """
 
     logs: tuple[FileRecord, ...]
@@ -115,6 +119,8 @@ class Finished:
     sighting: Sighting
     sink_counts: ReleaseCounts
     lost: int
+    telemetry: tuple[FileRecord, ...]
+    telemetry_counts: TelemetryCounts
 
     @property
     def unchanged(self) -> bool:
@@ -167,15 +173,23 @@ class _Commit:
             last = look_again(self._settings, self._rules.registry_hash)
             if last.records != finished.sighting.records:
                 stopped = last.fault or RECORDS_MOVING
-        released = finished.released
-        if stopped is not None:
-            own, released = [], ()
-            for record in finished.released:
+        # Telemetry is not decided again: with other records than those it was decided by, it waits.
+        telemetry_stopped = stopped or (None if finished.unchanged else RECORDS_CHANGED)
+        made = [*finished.logs, *finished.released, *finished.telemetry, *(own if stopped is None else ())]
+        adds = [record for record in made if self._may_stay(record, stopped, telemetry_stopped)]
+        for record in made:
+            if record not in adds:
                 store.files_of_store.delete(record.path)
         ledger = self._ledger(stopped, suite_hash)
-        adds = [*finished.logs, *released, *own]
+        ledger["telemetry"] = telemetry_ledger(store, finished.telemetry_counts, telemetry_stopped)
         store.commit(self._settings.run_id, adds, {"kind": "release", "ledger": ledger})
         return ledger
+
+    @staticmethod
+    def _may_stay(record: FileRecord, stopped: str | None, telemetry_stopped: str | None) -> bool:
+        if record.table == DECISION_TELEMETRY:
+            return telemetry_stopped is None
+        return record.table != RELEASED or stopped is None
 
     def _stopped(self) -> str | None:
         sighting = self._finished.sighting
@@ -201,6 +215,7 @@ class _Commit:
         for table in (DECISION_CLASSES, DECISION_ITEMS, OPENINGS, RELEASED):
             if made[table] != written[table]:
                 findings.append(f"{table}: {made[table]} rows were handed over and {written[table]} written")
+        findings += telemetry_findings(self._store, finished.telemetry, finished.telemetry_counts, purposes)
         if findings:
             raise PromiseBroken(
                 "RELEASE_DOES_NOT_RECONCILE", f"{'; '.join(findings)}. Nothing was committed; run again"

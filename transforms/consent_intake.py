@@ -49,6 +49,7 @@ class Attested(NamedTuple):
     region: str | None = None
     age: str | None = None
     relation: str | None = None
+    opt_out: bool | None = None
 
 
 NOTHING_ATTESTED: Final = Attested()
@@ -253,7 +254,7 @@ def alias_links(registry: Registry, pseudonyms: Pseudonymiser) -> Iterator[Link]
     @cache
     def person(name: str) -> tuple[str, Attested]:
         known = registry.subjects.attributes_of(name)
-        attested = Attested(known.region, known.age, known.relation)
+        attested = Attested(known.region, known.age, known.relation, known.opt_out)
         return pseudonyms.pseudonym(name, identifier_type=PERSON_TYPE), attested
 
     for identifier_type, value, claimants in registry.subjects.links():

@@ -26,7 +26,20 @@ from transforms.presence import ItemClass, Person, meeting_classes
 from transforms.release_rules import ReleaseRules, decider_of
 from validation.cases import Case
 from validation.decisions import RELEASE, Decision, PersonOutcome
+from validation.item_rules import CONTENT, SERVICE
 from validation.reading import read_instant
+
+MEASURED: Final = "quality_stat"
+"""Kind of telemetry without which a meeting cannot be carried; all other diagnostics are optional."""
+
+WHO_AND_WHEN: Final = "call_detail"
+"""Kind of the metadata that every row of telemetry holds."""
+
+UNLINKED: Final = "unlinked"
+"""Stands for the tenant and meeting of telemetry of which nobody can tell whose it is."""
+
+_SOMEBODY: Final[Mapping[str, Any]] = {"identified": False}
+"""Stands for whoever an incomplete roster may have missed; in the content lane the roster itself holds."""
 
 AMBIGUOUS: Final = "ambiguous"
 """Kind as which items are decided whose id stands for two different things."""
@@ -48,6 +61,7 @@ class MeetingInput:
         links: Whom the roster's and the senders' identifiers stand for.
         rows: Consent rows by person key.
         ownerless: Rows that may be a no of anybody.
+        lane: Lane of all items; scopes of telemetry are of lane service.
     """
 
     meeting: str | None
@@ -56,6 +70,7 @@ class MeetingInput:
     links: Sequence[Link] = field(repr=False)
     rows: Mapping[str, Sequence[bytes]] = field(repr=False)
     ownerless: Sequence[bytes] = field(repr=False)
+    lane: str = CONTENT
 
 
 @dataclass(frozen=True)
@@ -183,6 +198,8 @@ class _Meeting:
     def _case(self, asked: _Asked, fields: Mapping[str, Any]) -> Case:
         people = self._people(asked.one.tenant)
         subjects = [self._present[at].as_subject() for at in asked.chosen.values()]
+        if self._given.lane == SERVICE and not asked.one.roster_complete:
+            subjects.append(dict(_SOMEBODY))
         book = people.book(asked.question.refusal)
         return Case({**fields, "subjects": subjects}, book, people.registry, self._rules.request.as_of)
 
@@ -249,7 +266,7 @@ class _Meeting:
         fields["regions"] = [*fields.get("regions", ()), *one.regions, *(() if one.presence else (None,))]
         if one.recorded_end is not None:
             fields["recorded_end"] = instant_text(one.recorded_end)
-        return fields
+        return fields if self._given.lane == CONTENT else {**fields, **_service_fields(one, fields)}
 
     def _people(self, tenant: str | None) -> MeetingPeople:
         """The meeting's people with their records, judged under the terms of a tenant."""
@@ -325,8 +342,28 @@ def _by_position(decision: Decision, subjects: int) -> list[PersonOutcome | None
     """The outcome of each subject of a case, None for one who was not asked."""
     found: list[PersonOutcome | None] = [None] * subjects
     for outcome in decision.people:
-        found[outcome.position] = outcome
+        if outcome.position < subjects:  # behind them stands at most `_SOMEBODY`
+            found[outcome.position] = outcome
     return found
+
+
+def _service_fields(one: ItemClass, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """What a scope of telemetry has besides: its contracts let through nothing but closed columns.
+
+    Every row says who took part and when, so that each has communications metadata among its roots. Grants
+    count for rows of before only if they say so, and nobody knows here which row is the first.
+    """
+    return {
+        "lane": SERVICE,
+        "roots": sorted({one.kind, WHO_AND_WHEN}),
+        "unknown_fields": [],
+        "opaque": False,
+        "content_hit": False,
+        "diag": "required" if one.kind == MEASURED else "optional",
+        "recorded_end": instant_text(one.recorded_end or 0),
+        "tenant": fields["tenant"] or UNLINKED,
+        "meeting": fields["meeting"] or UNLINKED,
+    }
 
 
 def _present(person: Person, attested: Mapping[str | None, Attested]) -> Present:

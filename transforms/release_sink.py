@@ -11,6 +11,7 @@ import apache_beam as beam
 from schemas.tables import OPENINGS
 from transforms.commit_release import Finished, Sighting, commit_release, look_again
 from transforms.consent_intake import IntakeCounts, total_intake
+from transforms.decide_telemetry import TelemetryCounts, total_telemetry
 from transforms.faults import value_free
 from transforms.manifests import FileRecord
 from transforms.meeting_joins import shards_by, unpacked
@@ -97,11 +98,16 @@ class CommitRelease(beam.PTransform[Any, Any]):
     sighting: Any = field(repr=False)
     sink_counts: Any = field(repr=False)
     lost: Any = field(repr=False)
+    telemetry: Any = field(repr=False)
+    telemetry_counts: Any = field(repr=False)
 
     def expand(self, pipeline: Any) -> Any:
         """Nothing -> ledger."""
         names = ("released", "counts", "openings", "unplaced", "read", "sighting", "sink_counts", "lost")
-        lists = {name: beam.pvalue.AsList(getattr(self, name)) for name in names}
+        lists = {
+            name: beam.pvalue.AsList(getattr(self, name))
+            for name in (*names, "telemetry", "telemetry_counts")
+        }
         first, second = self.logs
         witnessed, again = self.witnessed
         return (
@@ -135,6 +141,8 @@ def _commit(
     sighting: Sequence[Sighting],
     sink_counts: Sequence[ReleaseCounts],
     lost: Sequence[int],
+    telemetry: Sequence[FileRecord],
+    telemetry_counts: Sequence[TelemetryCounts],
 ) -> dict[str, Any]:
     with value_free("commit"):
         finished = Finished(
@@ -148,6 +156,8 @@ def _commit(
             sighting=sighting[0],
             sink_counts=total_counts(sink_counts),
             lost=sum(lost),
+            telemetry=_sorted(telemetry),
+            telemetry_counts=total_telemetry(telemetry_counts),
         )
         return commit_release(settings, rules, finished)
 

@@ -1,0 +1,67 @@
+"""``cofferdam export-telemetry``: take out the telemetry that may be used for a purpose."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pipelines.command_errors import reported
+from schemas.consent_sets import RECIPIENTS
+
+_PATH = click.Path(path_type=Path)
+
+
+@click.command(name="export-telemetry")
+@click.option("--store", required=True, metavar="DIR", help="The store.")
+@click.option(
+    "--consents",
+    multiple=True,
+    required=True,
+    type=_PATH,
+    metavar="PATH",
+    help="The records that the release read; may be given several times.",
+)
+@click.option("--registry", required=True, type=_PATH, metavar="DIR", help="The registry.")
+@click.option("--purpose", required=True, metavar="P", help="Registered purpose.")
+@click.option("--recipient", required=True, type=click.Choice(RECIPIENTS), help="Who is to receive it.")
+@click.option("--output", required=True, type=_PATH, metavar="DIR", help="A new folder for Parquet files.")
+@click.option("--json", "as_json", is_flag=True, help="Print the lineage as JSON.")
+def export_telemetry(
+    store: str,
+    consents: tuple[Path, ...],
+    registry: Path,
+    purpose: str,
+    recipient: str,
+    output: Path,
+    as_json: bool,
+) -> None:
+    """Write the telemetry that the last release decided may be used for a purpose.
+
+    Telemetry is who met whom, when, and on what device: using it for more than running the service is decided
+    like content, meeting by meeting. What was decided with other records, another registry or other rows than
+    there are now counts no longer; run `cofferdam release` again. Beside the Parquet files, lineage.json says
+    what they rest on.
+
+    Exit codes: 0 written, 2 nothing was decided for the purpose or the folder exists, 3 the decisions are out
+    of date or a file cannot be used.
+    """
+    from transforms.telemetry_export import Export, export_telemetry
+
+    export = Export(store, purpose, recipient, tuple(map(str, consents)), str(registry))
+    with reported():
+        lineage = export_telemetry(export, output)
+    click.echo(json.dumps(lineage, indent=2) if as_json else _as_text(lineage, output))
+
+
+def _as_text(lineage: dict[str, Any], output: Path) -> str:
+    lines = [
+        f"{table['table']}: {table['rows']:,} rows written, {table['held']:,} held"
+        for table in lineage["tables"]
+    ]
+    use = f"{lineage['purpose']} to {lineage['recipient']}, as of {lineage['as_of']}"
+    if lineage["test_keys"]:
+        lines.append(f"Test keys were allowed: {', '.join(lineage['test_keys'])}. Not for real use.")
+    return "\n".join([*lines, f"{lineage['rows']:,} rows for {use}, in {output}"])
