@@ -117,6 +117,8 @@ def erase(store: Store, key_id: bytes) -> Store:
 
 def test_no_old_wrapping_is_left_anywhere_in_the_folder(store: Store, newer: ReleaseKeys) -> None:
     old = [row.wrapped for row in key_rows(store)]
+    before = b"".join(path.read_bytes() for path in Path(store.root).rglob("*.parquet"))
+    assert all(wrapped in before for wrapped in old)
     (Path(store.root) / "quarantine/keys/leftover.parquet").write_bytes(old[0])
     rotated, _ = rotate(store, newer)
     everything = [path.read_bytes() for path in Path(rotated.root).rglob("*.parquet")]
