@@ -70,6 +70,9 @@ _PLACE: Final = MappingProxyType({code: place for place, (_, codes) in enumerate
 _ACTIONS: Final = (RELEASE, QUARANTINE, ERASE, REJECT)
 
 _FROM_AUDIO: Final = ("audio", "transcript", "caption", "voiceprint")
+_RECORDED: Final = (*_FROM_AUDIO, "video", "embedding", "translation", "summary")
+"""Sound, pictures, and what these platforms say is made of them; who agrees to the first agrees to less."""
+
 _AMERICAN: Final = ("us-default", "us-ca", "us-il")
 _ALL_PARTY: Final = ("eu-de", "us-ca", "us-il")
 _KNOWN: Final = (*_AMERICAN, "eu-de", "eu", "uk", "br", "in", "ca-qc")
@@ -251,10 +254,11 @@ class _Judge:
     def _of_the_meeting(self, question: _Question, law: Law) -> set[str]:
         """What stands against the content whatever its people say."""
         declared = self._declared
-        recorded = question.kind in (*_FROM_AUDIO, "video")
         against = {
             "E2EE_CLAIM_VIOLATION": "e2ee" in declared,
-            "CAPTURE_NOT_CONSENTED": "capture" in declared and recorded and law.asks_before_capture,
+            "CAPTURE_NOT_CONSENTED": (
+                "capture" in declared and question.kind in _RECORDED and law.asks_before_capture
+            ),
             "TENANT_NOT_AUTHORISED": not is_authorised(self._meeting.account),
             "SECTOR_HIPAA": "phi" in declared and law.has_sectors,
             "SECTOR_FERPA": "edu" in declared and law.has_sectors,

@@ -183,7 +183,7 @@ def plan_meeting(rng: random.Random, cast: Cast, starts: int, largest: int, numb
         title=rng.choice(cast.titles),
         declared=declared,
         is_recorded=sort != MIXED or rng.random() < 0.4,
-        is_transcribed="capture" not in declared and (sort != MIXED or rng.random() < 0.4),
+        is_transcribed=sort != MIXED or rng.random() < 0.4,
         key=letters(rng, 16),
         number=digits(rng, 11),
     )

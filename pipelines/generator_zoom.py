@@ -275,7 +275,9 @@ class ZoomMeeting(Meeting):
         if self.plan.is_recorded:
             secret = f'"download_token":"{letters(self.rng, 40)}",'
             when = self.minute_ms + 240_000
-            yield self._batch(RECORDING, when, self._recording(), secret, start=self.start_ms)
+            yield self._batch(
+                RECORDING, when, self._recording(), secret, start=self.start_ms, end=self.minute_ms
+            )
         if self.plan.is_transcribed:
             when, end = self.minute_ms + 300_000, self.minute_ms
             yield self._batch(SUMMARY, when, self._summary(), start=self.start_ms, end=end)

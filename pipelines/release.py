@@ -2,6 +2,7 @@
 
     telemetry ────────────► decide ──────────────────────────┐
     items ───┐                                               ▼
+    signals ─┤
     roster ──┼──► people ──► decide ──► open and write ──► look again ──► decide again ──► commit
     records ─┘                 │                               ▲                             ▲
                                └── log of decisions ───────────┼─────────────────────────────┘
@@ -24,8 +25,10 @@ from transforms.decide_telemetry import DecideTelemetry
 from transforms.keys import ReleaseKeys
 from transforms.release_reading import (
     AGAIN,
+    ANYWHERE,
     COUNTS,
     FILES,
+    MEETINGS,
     OWNERLESS,
     READ,
     ROWS,
@@ -36,6 +39,7 @@ from transforms.release_reading import (
     ReadItems,
     ReadRecords,
     ReadRoster,
+    ReadSignals,
 )
 from transforms.release_rules import DECIDE, SINK, ReleaseRules
 from transforms.release_settings import ReleaseSettings
@@ -61,7 +65,8 @@ def build_release(
     start = pipeline | "Start" >> beam.Create([settings.run_id], reshuffle=False)
     items = pipeline | "ReadItems" >> ReadItems(settings, request.recipient)  # (meeting, table[items])
     roster = pipeline | "ReadRoster" >> ReadRoster(settings)  # (meeting, table[roster])
-    first = _decided("First", start, items, roster, settings, rules, keys, DECIDE)
+    signals = pipeline | "ReadSignals" >> ReadSignals(settings)  # by meeting, by person, of anything
+    first = _decided("First", start, items, roster, signals, settings, rules, keys, DECIDE)
     written = first[TASKS] | "OpenAndWrite" >> OpenAndWrite(settings, request.purposes, keys)
 
     scopes = pipeline | "ReadTelemetry" >> ReadTelemetry(settings)  # (meeting, table[scopes])
@@ -76,6 +81,7 @@ def build_release(
         start | "StartAgain" >> when_changed(*changed),
         first[AGAIN] | "ItemsAgain" >> when_changed(*changed),
         roster | "RosterAgain" >> when_changed(*changed),
+        signals,
         settings,
         rules,
         keys,
@@ -105,6 +111,7 @@ def _decided(
     start: Any,
     items: Any,
     roster: Any,
+    signals: Any,
     settings: ReleaseSettings,
     rules: ReleaseRules,
     keys: ReleaseKeys,
@@ -113,10 +120,12 @@ def _decided(
     """Decide about items with the records as they are now."""
     records = start | f"{name}Records" >> ReadRecords(settings, rules, keys)  # (pseudonym, row)
     aliases = start | f"{name}Aliases" >> ReadAliases(settings, keys)  # (pseudonym, Link)
-    inputs = {"items": items, "roster": roster, "aliases": aliases, "rows": records[ROWS]}
+    rows = (records[ROWS], signals[ROWS]) | f"{name}Rows" >> beam.Flatten()
+    inputs = {"items": items, "roster": roster, "aliases": aliases, "rows": rows}
     people = inputs | f"{name}People" >> FindPeople()  # links, rows
-    meetings = {"items": items, "roster": roster, **people}
-    step = DecideMeetings(settings, rules, keys, stage, records[OWNERLESS], records[READ])
+    meetings = {"items": items, "roster": roster, "signals": signals[MEETINGS], **people}
+    doubts = (records[OWNERLESS], signals[ANYWHERE])
+    step = DecideMeetings(settings, rules, keys, stage, doubts, records[READ])
     decided = meetings | f"{name}Decision" >> step
     return {
         FILES: decided[FILES],
@@ -154,5 +163,7 @@ def build_decisions(
     start = pipeline | "Start" >> beam.Create([settings.run_id], reshuffle=False)
     items = pipeline | "ReadItems" >> ReadItems(settings, rules.request.recipient)
     roster = pipeline | "ReadRoster" >> ReadRoster(settings)
-    decided = _decided("Only", start, items, roster, replace(settings, store=log), rules, keys, stage)
+    signals = pipeline | "ReadSignals" >> ReadSignals(settings)
+    own = replace(settings, store=log)
+    decided = _decided("Only", start, items, roster, signals, own, rules, keys, stage)
     return decided[FILES]

@@ -18,7 +18,7 @@ from typing import Any
 from schemas.classification import Lane, Protection, lane_of, sealed_kind
 
 SOURCES = ("zoom", "zoom_rtms", "cofferdam")
-ROSTER_EVENTS = ("start", "end", "join", "leave")
+ROSTER_EVENTS = ("start", "end", "join", "leave", "enter")
 ENVELOPE_ROLES = (
     "id",
     "source",
@@ -34,7 +34,12 @@ ENVELOPE_ROLES = (
     "is_host",
     "view_only",
     "consent",
+    "derived_from",
+    "piece",
 )
+DELETION_NAMES = ("meeting", "piece", "person")
+"""What a deletion can be about: a whole meeting, one message or document of it, or a person."""
+
 ITEMS = "[]"
 """The step of a path that stands for the elements of an array."""
 
@@ -135,6 +140,36 @@ Node = ObjectNode | ArrayNode | Field
 
 
 @dataclass(frozen=True)
+class Deletions:
+    """By which events the platform says that something was deleted or withdrawn.
+
+    Attributes:
+        events: Event types.
+        fields: Fields that decide whether such an event is a deletion; none if each of them is.
+        values: With which values of these fields it is one.
+        when_absent: Whether it is one where none of the fields is there.
+        names: What it is about, one of `DELETION_NAMES`.
+        meetings: Fields with meetings that it is about besides the envelope's.
+    """
+
+    events: tuple[str, ...] = ()
+    fields: tuple[tuple[str, ...], ...] = ()
+    values: tuple[str | int, ...] = ()
+    when_absent: bool = False
+    names: str = DELETION_NAMES[0]
+    meetings: tuple[tuple[str, ...], ...] = ()
+
+
+@dataclass(frozen=True)
+class Span:
+    """Where the elements of an array say when what they point at was recorded."""
+
+    array: tuple[str, ...]
+    start: str
+    end: str
+
+
+@dataclass(frozen=True)
 class EventShape:
     """Event types that share one shape and so one telemetry table.
 
@@ -142,7 +177,10 @@ class EventShape:
         table: Name of the telemetry table.
         events: Event types with this shape (for `zoom_rtms` the message type's number as text).
         envelope: Role (see `ENVELOPE_ROLES`) to path.
-        roster: Event type to start, end, join or leave.
+        roster: Event type to start, end, join, leave or enter.
+        deletions: By which events something is said to be deleted or withdrawn.
+        made_from: Kind of content to the kinds that it is made from in these events, whatever they say.
+        spans: Arrays whose elements say when they were recorded, where the event itself does not.
         root: The event's fields.
     """
 
@@ -156,8 +194,15 @@ class EventShape:
     prefix: tuple[str, ...]
     envelope: Mapping[str, tuple[str, ...]]
     roster: Mapping[str, str]
-    deletion_signals: tuple[str, ...]
     root: ObjectNode
+    deletions: Deletions = field(default_factory=Deletions)
+    made_from: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    spans: tuple[Span, ...] = ()
+
+    @property
+    def deletion_signals(self) -> tuple[str, ...]:
+        """Event types by which something is said to be deleted or withdrawn."""
+        return self.deletions.events
 
     @property
     def contract_label(self) -> str:

@@ -141,15 +141,16 @@ def _roles(old: EventShape, new: EventShape) -> Iterator[Change]:
     for word, before, after in (
         ("envelope", dict(old.envelope), dict(new.envelope)),
         ("roster", dict(old.roster), dict(new.roster)),
+        ("lineage", dict(old.made_from), dict(new.made_from)),
     ):
         for key in sorted({*before, *after}):
             if before.get(key) != after.get(key):
                 effect = Effect.INCOMPATIBLE if key in before else Effect.COMPATIBLE
                 message = f"{key}: {_shown(before.get(key))} becomes {_shown(after.get(key))}"
                 yield Change(effect, new.table, "", f"{word.upper()}_CHANGED", message)
-    if set(old.deletion_signals) != set(new.deletion_signals):
-        lost = set(old.deletion_signals) - set(new.deletion_signals)
-        effect = Effect.INCOMPATIBLE if lost else Effect.COMPATIBLE
+    if old.deletions != new.deletions:
+        is_more = set(old.deletion_signals) <= set(new.deletion_signals)
+        effect = Effect.COMPATIBLE if is_more else Effect.INCOMPATIBLE
         message = (
             f"signals of deletion: {_shown(old.deletion_signals)} becomes {_shown(new.deletion_signals)}"
         )

@@ -220,7 +220,7 @@ def _table(contract: MarkedContract, table: MarkedTable) -> Iterator[LintProblem
     yield from _roles(table, {role: fields[path] for role, path in envelope.items() if path in fields})
     roster = as_mapping(custom(table.entry, "roster"))
     needed = ["meeting", "time"] if roster else []
-    if {"join", "leave"} & set(map(str, roster.values())):
+    if {"join", "leave", "enter"} & set(map(str, roster.values())):
         needed.append("participant")
     for role in needed:
         if role not in envelope:

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ from schemas.contract import (
     as_mapping,
 )
 from schemas.contract_fields import RESERVED_COLUMNS, Naming, element_depth, field_faults
+from schemas.contract_signals import WORDS, read_deletions, read_made_from, read_spans, signal_faults
 from schemas.errors import ConfigurationError
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -182,6 +184,8 @@ class _Reader:
             role: _dotted(path) for role, path in as_mapping(_property(entry, "envelope")).items() if path
         }
         root = self._object(entry.properties or (), table, (), Naming(prefix, envelope, type_at))
+        words = {word: _property(entry, word) for word in WORDS}
+        report = partial(self._problem, table)
         shape = EventShape(
             table=table,
             description=str(entry.description or ""),
@@ -193,8 +197,10 @@ class _Reader:
             prefix=prefix,
             envelope=envelope,
             roster={key: str(value) for key, value in as_mapping(_property(entry, "roster")).items()},
-            deletion_signals=_strings(_property(entry, "deletionSignal")),
             root=root,
+            deletions=read_deletions(words, report),
+            made_from=read_made_from(words, report),
+            spans=read_spans(words, report),
         )
         self._check_shape(shape)
         return shape
@@ -219,6 +225,8 @@ class _Reader:
                 self._problem(
                     shape.table, "BAD_ROSTER", f"roster entry {event} names no event or no known word"
                 )
+        for code, message in signal_faults(shape):
+            self._problem(shape.table, code, message)
         self._check_columns(shape)
 
     def _check_columns(self, shape: EventShape) -> None:

@@ -23,9 +23,13 @@ TABLE_WORDS: Mapping[str, str] = {
     "events": "event types with this shape",
     "prefix": "path that is cut from column names",
     "envelope": "role to dotted path: id, time, tenant, meeting, participant and others",
-    "roster": "event type to start, end, join or leave",
+    "roster": "event type to start, end, join, leave or enter (a room of the meeting)",
     "deletionSignal": "event types by which the platform says that something was deleted or withdrawn",
     "deletionSignalWhen": "the field and its values with which such an event is a deletion",
+    "deletionNames": "what such an event is about: meeting, piece or person",
+    "deletionMeetings": "fields with meetings that it is about besides the envelope's",
+    "madeFrom": "kind of content to the kinds that it is made from, whatever the event says",
+    "spans": "arrays whose elements say when they were recorded: array, start, end",
 }
 FIELD_WORDS: Mapping[str, str] = {
     "protection": "keep, pseudonym, seal, drop or truncate_ip, where the default does not fit",
@@ -243,7 +247,7 @@ def kept_lists(field: MarkedField, around: Surroundings) -> Iterator[Finding]:
         yield Finding(
             "OPEN_LIST",
             "is a kept list without a closed set: numbers in a row are a vector, words in a row are prose."
-            " Give its items values, or classify it as content",
+            " Give its items values, classify ids as identifiers, or the list as content",
         )
 
 

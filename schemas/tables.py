@@ -31,6 +31,7 @@ QUARANTINE_BLOBS = "quarantine/blobs"
 QUARANTINE_KEYS = "quarantine/keys"
 QUARANTINE_REJECTED = "quarantine/rejected"
 ROSTER = "roster"
+SIGNALS = "signals"
 DECISION_CLASSES = "decisions/classes"
 DECISION_ITEMS = "decisions/items"
 DECISION_TELEMETRY = "decisions/telemetry"
@@ -48,6 +49,7 @@ AREAS: tuple[str, ...] = (
     TELEMETRY,
     "quarantine",
     ROSTER,
+    SIGNALS,
     "consents",
     "decisions",
     OPENINGS,
@@ -61,6 +63,9 @@ AREAS: tuple[str, ...] = (
 
 NEVER_REPLACED: tuple[str, ...] = ("consents", "decisions", OPENINGS, "tombstones", LEDGER)
 """Areas that hold evidence: no manifest may take a file of theirs away."""
+
+UNREADABLE = "unreadable"
+"""Stands for what an item is, or was made from, where its event says it in a way that cannot be read."""
 
 CHILD_POSITION = "position"
 """Column of a child telemetry table: place of the element in its event."""
@@ -144,6 +149,9 @@ def inherited(child: pa.Field, parent: pa.Field) -> pa.Field:
 def _list_of(type_: pa.DataType | pa.Field) -> pa.DataType:
     """A list whose inner name is the one that Parquet gives it, so that a schema survives the file."""
     return pa.list_(pa.field("element", type_) if isinstance(type_, pa.DataType) else type_)
+
+
+_WORDS = _list_of(pa.string())
 
 
 def _pseudonym(name: str, description: str, classification: str = "identifier.pseudonymous") -> pa.Field:
@@ -233,9 +241,16 @@ _ITEMS = pa.schema(
         column("size_class", pa.int32(), "Size of the item, padded", unit="bytes"),
         _contract(),
         column(
+            "derived_from",
+            _WORDS,
+            "Kinds of content that its event or contract says it was made from (closed set, or unreadable)",
+        ),
+        _pseudonym("piece_join", "Message or document that it is, under the join key, or unreadable"),
+        column(
             "consent_flag",
             _CONSENT_FLAG,
-            "What the event claims about consent: it can point at records and refuse, never grant",
+            "What the event claims about consent: it can point at records (their ids under the join key) and"
+            " refuse, never grant",
         ),
     ]
 )
@@ -293,7 +308,7 @@ _REJECTED = pa.schema(
 _ROSTER = pa.schema(
     [
         *_JOINS,
-        column("event", pa.string(), "start, end, join or leave"),
+        column("event", pa.string(), "start, end, join, leave or enter (a room of the meeting)"),
         column("subjects", _list_of(_SUBJECT), "The person, under each identifier that the event gives"),
         _pseudonym("join_pseudonym", "This one visit of the meeting; identifies nobody"),
         column("channel", pa.string(), "How the person took part (closed set)"),
@@ -301,6 +316,19 @@ _ROSTER = pa.schema(
         column("region", pa.string(), "Region that the event claims for the person (closed set)"),
         column("view_only", pa.bool_(), "Whether the person could only watch"),
         column("is_host", pa.bool_(), "Whether the person is the meeting's host"),
+        _event_time(),
+        _event_id(),
+        _source(),
+    ]
+)
+
+_SIGNALS = pa.schema(
+    [
+        *_JOINS,
+        column("names", pa.string(), "What is deleted (piece, meeting, person, tenant, everything)"),
+        _pseudonym("piece_join", "The message or document, under the join key"),
+        column("subjects", _list_of(_SUBJECT), "The person, under each identifier that the event gives"),
+        _event_type(),
         _event_time(),
         _event_id(),
         _source(),
@@ -333,8 +361,6 @@ _FILTERS = pa.schema(
         column("filter", pa.binary(), "Bloom filter of the pseudonyms in it", storage=OPAQUE),
     ]
 )
-
-_WORDS = _list_of(pa.string())
 
 
 def _as_of() -> pa.Field:
@@ -579,6 +605,7 @@ FIXED_TABLES: Mapping[str, pa.Schema] = MappingProxyType(
         QUARANTINE_KEYS: _KEYS,
         QUARANTINE_REJECTED: _REJECTED,
         ROSTER: _ROSTER,
+        SIGNALS: _SIGNALS,
         DECISION_CLASSES: _DECISION_CLASSES,
         DECISION_ITEMS: _DECISION_ITEMS,
         DECISION_TELEMETRY: _DECISION_TELEMETRY,

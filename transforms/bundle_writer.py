@@ -21,6 +21,7 @@ from schemas.tables import (
     QUARANTINE_KEYS,
     QUARANTINE_REJECTED,
     ROSTER,
+    SIGNALS,
 )
 from schemas.telemetry import TelemetryTable
 from transforms.cut_out import CutOut
@@ -47,6 +48,7 @@ _PARTITIONS = {
     QUARANTINE_ITEMS: Partitioning(closed={"kind": SEALED_KINDS}, date_from="event_time"),
     QUARANTINE_REJECTED: Partitioning(date_from="received"),
     ROSTER: Partitioning(date_from="event_time"),
+    SIGNALS: Partitioning(date_from="event_time"),
 }
 _BY_EVENT_TIME = Partitioning(date_from="event_time")
 

@@ -24,10 +24,10 @@ from schemas.classification import (
     Protection,
 )
 from schemas.contract import ITEMS, Field
-from schemas.tables import FIXED_TABLES, QUARANTINE_ITEMS
 from transforms.chunked_encryption import length_prefixed
-from transforms.sealed_format import frame_parts, size_class
-from transforms.shape_columns import Columns, ShapeColumns, hex_column, ordinals
+from transforms.item_rows import EventClaims, event_claims, item_rows
+from transforms.sealed_format import frame_parts
+from transforms.shape_columns import Columns, PseudonymMaker, ShapeColumns, ordinals
 
 NEVER_RELEASED = (IDENTITY_KIND, SECRET_KIND)
 """Kinds that no decision can release: they are sealed and counted, but are no items of the quarantine."""
@@ -36,7 +36,6 @@ _EMPTY = pa.array([b"null", b'""', b"[]", b"{}"], pa.binary())
 _LONGEST_EMPTY = 4
 _JSON_TYPES = {b'"': "string", b"{": "object", b"[": "array", b"t": "boolean", b"f": "boolean", b"n": "null"}
 PlaceOf = Callable[[int], str]
-_SEALED_LATER = ("key_id", "blob_part")
 
 
 @dataclass
@@ -86,15 +85,18 @@ class CutGroup:
     unknown: list[UnknownValue] = field(default_factory=list)
 
 
-def cut_out(plan: ShapeColumns, level: Level, columns: Columns) -> CutGroup:
+def cut_out(plan: ShapeColumns, level: Level, columns: Columns, pseudonyms: PseudonymMaker) -> CutGroup:
     """Cut the content out of decoded events."""
     group = CutGroup()
     collector = _Collector(plan, level.size, columns, group)
     collector.collect_events(level)
     for path, below in level.arrays.items():
         collector.collect_elements(below, path, np.arange(level.size), _no_place)
+    claims: EventClaims | None = None
     for kind, parts in collector.columns_by_kind():
-        group.cuts.append(_cut_kind(plan, kind, parts, columns))
+        if claims is None and kind not in NEVER_RELEASED:
+            claims = event_claims(plan, level, columns, pseudonyms)
+        group.cuts.append(_cut_kind(plan, kind, parts, columns, claims))
     return group
 
 
@@ -241,7 +243,9 @@ def json_type(raw: bytes) -> str:
     return _JSON_TYPES.get(raw[:1], "number")
 
 
-def _cut_kind(plan: ShapeColumns, kind: str, parts: list[pa.Array], columns: Columns) -> CutOut:
+def _cut_kind(
+    plan: ShapeColumns, kind: str, parts: list[pa.Array], columns: Columns, claims: EventClaims | None
+) -> CutOut:
     """The items of one kind: the parts of each event joined, with the whole length before them."""
     here = np.logical_or.reduce([part.is_valid().to_numpy(zero_copy_only=False) for part in parts])
     at = pa.array(np.flatnonzero(here))
@@ -260,54 +264,6 @@ def _cut_kind(plan: ShapeColumns, kind: str, parts: list[pa.Array], columns: Col
     join = [columns.join[role] for role in ("tenant", "meeting", "participant")]
     join = join if everything else [array.take(at) for array in join]
     rows = None
-    if kind not in NEVER_RELEASED:
-        rows = _item_rows(plan, kind, item_ids, lengths.astype(np.int64), join, columns, at)
+    if kind not in NEVER_RELEASED and claims is not None:
+        rows = item_rows(plan, kind, item_ids, lengths.astype(np.int64), columns, claims, at)
     return CutOut(kind, plan.shape.contract_label, item_ids, prefixed, join, rows)
-
-
-def _item_rows(
-    plan: ShapeColumns,
-    kind: str,
-    item_ids: np.ndarray,
-    lengths: np.ndarray,
-    join: list[pa.Array],
-    columns: Columns,
-    at: pa.Array,
-) -> pa.Table:
-    schema = FIXED_TABLES[QUARANTINE_ITEMS]
-    size = len(at)
-    sizes, which = np.unique(lengths, return_inverse=True)
-    classes = np.array([size_class(length) for length in sizes.tolist()], dtype=np.int32)
-    made: dict[str, pa.Array] = {
-        "item_id": hex_column(item_ids),
-        "event_id": columns.event_ids.take(at),
-        "source": pa.repeat(pa.scalar(plan.shape.source), size),
-        "event_type": columns.event_types.take(at),
-        "kind": pa.repeat(pa.scalar(kind), size),
-        "tenant_join": join[0],
-        "meeting_join": join[1],
-        "sender_join": join[2],
-        "event_time": columns.event_time.take(at),
-        "size_class": pa.array(classes[which]),
-        "contract": pa.repeat(pa.scalar(plan.shape.contract_label), size),
-    }
-    for name, role in (("recorded_start", "started"), ("recorded_end", "ended"), ("region", "region")):
-        judged = columns.judged.get(plan.roles[role].path) if role in plan.roles else None
-        made[name] = pa.nulls(size, schema.field(name).type) if judged is None else judged.take(at)
-    made["consent_flag"] = _consent_flags(plan, columns, schema.field("consent_flag").type, at)
-    fields = [schema.field(name) for name in schema.names if name not in _SEALED_LATER]
-    return pa.Table.from_arrays([made[entry.name] for entry in fields], schema=pa.schema(fields))
-
-
-def _consent_flags(plan: ShapeColumns, columns: Columns, kind: pa.DataType, at: pa.Array) -> pa.Array:
-    """What events claim about consent: the judged columns of the flag's object; null without one."""
-    path = plan.shape.envelope.get("consent")
-    members = [columns.judged.get((*path, member.name)) if path else None for member in kind]
-    if all(array is None for array in members):
-        return pa.nulls(len(at), kind)
-    arrays = [
-        pa.nulls(len(at), member.type) if array is None else array.take(at).cast(member.type)
-        for array, member in zip(members, kind, strict=True)
-    ]
-    absent = pc.and_(pc.and_(arrays[0].is_null(), arrays[1].is_null()), arrays[2].is_null())
-    return pa.StructArray.from_arrays(arrays, fields=list(kind), mask=absent)

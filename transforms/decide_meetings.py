@@ -19,9 +19,18 @@ import numpy as np
 import pyarrow as pa
 
 from schemas.consent_sets import POSITIVE_STATUSES
-from schemas.tables import DECISION_CLASSES, DECISION_ITEMS, FIXED_TABLES
+from schemas.tables import DECISION_CLASSES, DECISION_ITEMS, FIXED_TABLES, UNREADABLE
 from transforms.consent_intake import NOTHING_ATTESTED, Attested, Link, decode_row
-from transforms.people_outcomes import Codes, MeetingPeople, Present, Question, Refusal, unix_instant
+from transforms.deletion_holds import held_by
+from transforms.people_outcomes import (
+    ANY_PURPOSE,
+    Codes,
+    MeetingPeople,
+    Present,
+    Question,
+    Refusal,
+    unix_instant,
+)
 from transforms.presence import ItemClass, Person, meeting_classes
 from transforms.release_rules import ReleaseRules, decider_of
 from validation.cases import Case
@@ -44,6 +53,9 @@ _SOMEBODY: Final[Mapping[str, Any]] = {"identified": False}
 AMBIGUOUS: Final = "ambiguous"
 """Kind as which items are decided whose id stands for two different things."""
 
+_DELETED: Final = "deleted"
+"""Column that says of which items a source has reported a deletion."""
+
 _PERSONS_LISTED: Final = 100
 _RECORDS_LISTED: Final = 1000
 _ID_DIGITS: Final = 32
@@ -61,6 +73,7 @@ class MeetingInput:
         links: Whom the roster's and the senders' identifiers stand for.
         rows: Consent rows by person key.
         ownerless: Rows that may be a no of anybody.
+        signals: Deletions that a source reports of the meeting, of messages in it, or of anything.
         lane: Lane of all items; scopes of telemetry are of lane service.
     """
 
@@ -70,6 +83,7 @@ class MeetingInput:
     links: Sequence[Link] = field(repr=False)
     rows: Mapping[str, Sequence[bytes]] = field(repr=False)
     ownerless: Sequence[bytes] = field(repr=False)
+    signals: Sequence[pa.Table] = field(default=(), repr=False)
     lane: str = CONTENT
 
 
@@ -160,13 +174,18 @@ class _Meeting:
     def __init__(self, given: MeetingInput, rules: ReleaseRules, labels: DecisionLabels) -> None:
         self._given, self._rules, self._labels = given, rules, labels
         persons = {link.pseudonym: link.person for link in given.links if link.registered}
+        deleted = pa.array(held_by(given.items, given.signals))
         self._classes = meeting_classes(
-            given.items, given.roster, persons, instants=self._instants(), labels=("ambiguous",)
+            given.items.append_column(_DELETED, deleted),
+            given.roster,
+            persons,
+            instants=self._instants(),
+            labels=(AMBIGUOUS, _DELETED),
         )
         attested = {link.person: link.attested for link in given.links}
         self._present = [_present(one, attested) for one in self._classes.people]
         self._peoples: dict[str | None, MeetingPeople] = {}
-        self._questions: dict[tuple[str | None, str, str, Refusal | None], Question] = {}
+        self._questions: dict[tuple[str | None, str, tuple[str, ...], str, Refusal | None], Question] = {}
         self._asked: list[_Asked] = []
         self._represented: dict[Hashable, _Asked] = {}
         self.decided: dict[Hashable, Decision] = {}
@@ -191,8 +210,8 @@ class _Meeting:
         codes = self._people(one.tenant).codes(at, question, one.recorded_end or 0)
         distinct, first = np.unique(codes, return_index=True)
         chosen = dict(zip(distinct.tolist(), at[first].tolist(), strict=True))
-        legible = one.recorded_end is not None
-        key = (one.tenant, question, one.roster_complete, tuple(fields["regions"]), legible, tuple(chosen))
+        read = (one.recorded_end is not None, fields["erasure_requested"])
+        key = (one.tenant, question, one.roster_complete, tuple(fields["regions"]), read, tuple(chosen))
         return _Asked(one, items, at, question, codes, chosen, key)
 
     def _case(self, asked: _Asked, fields: Mapping[str, Any]) -> Case:
@@ -259,13 +278,20 @@ class _Meeting:
 
     def _fields(self, one: ItemClass, purpose: str) -> dict[str, Any]:
         """A class as an item of the rules, still without its people."""
-        kind = AMBIGUOUS if True in one.labels else one.kind
+        is_ambiguous, is_deleted = one.labels
+        kind = one.kind
+        if is_ambiguous:
+            kind = AMBIGUOUS
+        elif not one.lineage_known:
+            kind = UNREADABLE
         fields = self._rules.item_fields(one.tenant, self._given.meeting, kind, purpose)
         fields |= {"roster_complete": one.roster_complete, "roots": list(one.roots)}
         # With nobody there the claimed regions would be the only ones; a claim must not choose them.
         fields["regions"] = [*fields.get("regions", ()), *one.regions, *(() if one.presence else (None,))]
         if one.recorded_end is not None:
             fields["recorded_end"] = instant_text(one.recorded_end)
+        if is_deleted and self._rules.asks_nobody(purpose) and not self._rules.is_to_be_erased(fields):
+            fields["erasure_requested"] = None  # a request that nobody can verify holds, and destroys nothing
         return fields if self._given.lane == CONTENT else {**fields, **_service_fields(one, fields)}
 
     def _people(self, tenant: str | None) -> MeetingPeople:
@@ -282,16 +308,18 @@ class _Meeting:
         return self._peoples[tenant]
 
     def _question(self, one: ItemClass, purpose: str, fields: Mapping[str, Any]) -> Question:
-        kind = str(fields["kind"])
+        kind, roots = str(fields["kind"]), tuple(fields["roots"])
         refusal = None
-        if one.objection is not None:
+        if one.labels[1]:
+            refusal = Refusal((), (ANY_PURPOSE,))
+        elif one.objection is not None:
             keys = tuple(self._present[at].key for at in one.objection.people)
             refusal = Refusal(keys, one.objection.purposes)
-        key = (one.tenant, kind, purpose, refusal)
+        key = (one.tenant, kind, roots, purpose, refusal)
         if key not in self._questions:
             timed = {**fields, "recorded_end": instant_text(0)}  # grants are held to each class's own end
             use = self._people(one.tenant).use_of(timed, self._rules.request.as_of)
-            self._questions[key] = Question(purpose, kind, refusal, use)
+            self._questions[key] = Question(purpose, kind, roots, refusal, use)
         return self._questions[key]
 
     def _record_ids(

@@ -34,6 +34,9 @@ from validation.record_rules import (
 )
 
 Codes = npt.NDArray[np.int64]
+ANY_PURPOSE: Final = "*"
+"""What a no says that is about every purpose."""
+
 _UNIX: Final = 719_163 * 86_400 * SECOND
 """1970-01-01 in nanoseconds since the year 1."""
 _ALL_TIME: Final = 1 << 80
@@ -123,12 +126,14 @@ class Question:
     Attributes:
         purpose: The purpose.
         kind: Kind of the items.
+        roots: What they come from.
         refusal: An objection that came with them.
         use: What grants are tested against; None if nobody is asked. It follows from the others.
     """
 
     purpose: str
     kind: str
+    roots: tuple[str, ...]
     refusal: Refusal | None
     use: Use | None = field(compare=False, repr=False)
 

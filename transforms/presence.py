@@ -20,9 +20,17 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from transforms.presence_classes import ItemClass, MeetingClasses, Numbers, Objection, Person, places_of
+from transforms.presence_claims import lineages_of, refusals_of
+from transforms.presence_classes import (
+    ItemClass,
+    MeetingClasses,
+    Numbers,
+    Objection,
+    Person,
+    places_of,
+    roots_of,
+)
 from transforms.presence_people import Identity, Persons, identify
 from transforms.presence_roster import (
     ALWAYS_AFTER,
@@ -56,7 +64,6 @@ milliseconds, and whoever was there in a part of a step counts as there in all o
 """
 
 _MILLISECOND: Final = 1_000_000
-_ANY_PURPOSE: Final = "*"
 _ID_DIGITS: Final = 32
 _UNKNOWN: Final = -1
 
@@ -241,9 +248,11 @@ class _Meeting:
         """What classes are made from, as numbers; and the values behind those that are words."""
         spans = _Spans(self._items, self._roster)
         presence, sets = _Presence(self._roster, self._people, self._bound).of(spans.start, spans.end)
-        refusal, refusals = _refusals(self._items)
-        values: dict[str, list[Any]] = {"presence": sets, "refusal": refusals}
-        columns = [presence, refusal, self._sender, self._comparable(spans.recorded_end), spans.doubts]
+        refusal, refusals = refusals_of(self._items)
+        lineage, lineages = lineages_of(self._items)
+        values: dict[str, list[Any]] = {"presence": sets, "refusal": refusals, "lineage": lineages}
+        columns = [presence, refusal, lineage, self._sender]
+        columns += [self._comparable(spans.recorded_end), spans.doubts]
         for name in ("tenant_join", "kind", "region", *self._labels):
             codes, values[name] = _words(self._items, name)
             columns.append(codes)
@@ -263,7 +272,7 @@ class _Meeting:
         return np.where(recorded_end == ALWAYS_BEFORE, recorded_end, moved)
 
     def _class(self, row: Sequence[int], values: Mapping[str, list[Any]]) -> ItemClass:
-        presence, refusal, sender, recorded_end, doubts, tenant, kind, region, *labels = row
+        presence, refusal, lineage, sender, recorded_end, doubts, tenant, kind, region, *labels = row
         named = _word(self._senders, sender)
         places, doubt = self._people.senders[named] if named is not None else ((), None)
         tenant_name = _word(values["tenant_join"], tenant)
@@ -271,10 +280,14 @@ class _Meeting:
         for place in places:
             bits |= 1 << place
         purposes = _word(values["refusal"], refusal)
+        kind_name = _word(values["kind"], kind) or ""
+        roots, lineage_known = roots_of(kind_name, values["lineage"][lineage])
         content = {
             "meeting": self._meeting,
             "tenant": tenant_name,
-            "kind": _word(values["kind"], kind) or "",
+            "kind": kind_name,
+            "roots": roots,
+            "lineage_known": lineage_known,
             "labels": tuple(_word(values[name], at) for name, at in zip(self._labels, labels, strict=True)),
             "regions": self._regions(bits, _word(values["region"], region)),
             "recorded_end": None if recorded_end == ALWAYS_BEFORE else recorded_end * _MILLISECOND,
@@ -356,20 +369,6 @@ def _first_instant(roster: MeetingRoster) -> int:
     stays: Iterable[Stay] = (stay for one in roster.people.values() for stay in one.stays)
     known = (time for stay in stays for time in stay if time not in (ALWAYS_BEFORE, ALWAYS_AFTER))
     return min(known, default=ALWAYS_BEFORE)
-
-
-def _refusals(items: pa.Table) -> tuple[Numbers, list[tuple[str, ...]]]:
-    """For each item the purposes that its event refuses, as numbers; -1 where it refuses nothing."""
-    flags = items.column("consent_flag").combine_chunks()
-    refuses = pc.fill_null(pc.struct_field(flags, "refuses"), False).to_numpy(zero_copy_only=False)
-    codes = np.full(len(flags), _UNKNOWN, dtype=np.int64)
-    number_of: dict[tuple[str, ...], int] = {}
-    at = np.flatnonzero(refuses)
-    named = pc.struct_field(flags, "purposes").take(pa.array(at)).to_pylist()
-    for place, purposes in zip(at.tolist(), named, strict=True):
-        words = tuple(sorted({purpose or _ANY_PURPOSE for purpose in purposes or [_ANY_PURPOSE]}))
-        codes[place] = number_of.setdefault(words, len(number_of))
-    return codes, list(number_of)
 
 
 def _rounded_up(instants: Iterable[int]) -> Numbers:

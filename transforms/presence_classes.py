@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from schemas.consent_sets import ROOTS_BY_KIND
+from schemas.consent_sets import CONTENT_LIKE, ROOTS_BY_KIND
 
 Numbers = npt.NDArray[np.int64]
 
@@ -58,6 +59,8 @@ class ItemClass:
         regions: Regions that events claim for the items, the meeting or the people, sorted.
         recorded_end: When the recording ended (ns since 1970), or an instant on the same side of all that it
             is compared with; None if nothing is known.
+        roots: What the items come from: what their kind comes from, and whatever else is known of it, sorted.
+        lineage_known: Whether all that is said of it can be read.
         doubts: Why the roster is not believed, in a closed set of words, sorted; none if it is complete.
         objection: A refusal that came with the items.
         presence: The people, one bit each.
@@ -70,6 +73,8 @@ class ItemClass:
     labels: tuple[Any, ...]
     regions: tuple[str, ...]
     recorded_end: int | None
+    roots: tuple[str, ...]
+    lineage_known: bool
     doubts: tuple[str, ...]
     objection: Objection | None
     presence: int = field(repr=False)
@@ -79,10 +84,22 @@ class ItemClass:
         """Whether it is attested that nobody else was there."""
         return not self.doubts
 
-    @property
-    def roots(self) -> tuple[str, ...]:
-        """What the items come from, where nothing else is known of their lineage."""
-        return (ROOTS_BY_KIND.get(self.kind, self.kind),)
+
+def roots_of(kind: str, derived_from: Iterable[str | None]) -> tuple[tuple[str, ...], bool]:
+    """What an item of a kind comes from, and whether all that is said of it can be read.
+
+    What is said adds to what its kind comes from, and never takes away: each kind that is named counts, and
+    so does what that one comes from in turn.
+
+    >>> roots_of("embedding", ["transcript"])
+    (('audio', 'embedding', 'transcript'), True)
+    >>> roots_of("chat", ["rumour"])
+    (('chat',), False)
+    """
+    named = set(derived_from)
+    known = {each for each in named if each is not None and each in CONTENT_LIKE}
+    roots = {ROOTS_BY_KIND.get(each, each) for each in (kind, *known)} | known
+    return tuple(sorted(roots)), known == named
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Final, NamedTuple
 
 import pyarrow as pa
@@ -28,7 +29,8 @@ UNIDENTIFIED: Final = "unidentified"
 SHARED_VISIT: Final = "visit_of_several"
 UNREADABLE: Final = "unreadable_row"
 
-_START, _END, _JOIN, _LEAVE = "start", "end", "join", "leave"
+_START, _END, _JOIN, _LEAVE, _ENTER = "start", "end", "join", "leave", "enter"
+_OF_PEOPLE: Final = (_JOIN, _LEAVE, _ENTER)
 _COLUMNS: Final = ("event", "subjects", "join_pseudonym", "region", "event_time", "tenant_join")
 
 
@@ -134,7 +136,7 @@ def _rows(roster: pa.Table) -> list[_Row]:
 def _read_bounds(rows: Sequence[_Row], found: MeetingRoster) -> None:
     times: dict[str, list[int]] = {_START: [], _END: []}
     for row in rows:
-        if row.time is None or row.event not in (_START, _END, _JOIN, _LEAVE):
+        if row.time is None or row.event not in (_START, _END, *_OF_PEOPLE):
             found.doubts.add(UNREADABLE)
         if row.event in times:
             found.regions |= {row.region} if row.region else set()
@@ -155,14 +157,32 @@ def _read_visit(visit: str, rows: Sequence[_Row], persons: Persons, found: Meeti
     if len(largest) > 1:
         found.doubts.add(SHARED_VISIT)
     identities = {identify(one, persons, visit) for one in largest}
-    joins = [row.time for row in rows if row.event == _JOIN]
-    leaves = [row.time for row in rows if row.event == _LEAVE]
-    stay = _visit_stay(joins, leaves, found)
-    if any(row.event not in (_JOIN, _LEAVE) for row in rows):
-        stay = Stay(ALWAYS_BEFORE, ALWAYS_AFTER)
-    for identity in identities:
-        found.attend(identity, stay, {row.region for row in rows if row.region})
+    times = {word: [row.time for row in rows if row.event == word] for word in _OF_PEOPLE}
+    stays = _entered(times[_ENTER], found)
+    if times[_JOIN] or times[_LEAVE]:
+        # Who was first seen in a room of the meeting came to the meeting no later than that.
+        stays.append(_visit_stay(times[_JOIN] or times[_ENTER], times[_LEAVE], found))
+    if any(row.event not in _OF_PEOPLE for row in rows):
+        stays.append(Stay(ALWAYS_BEFORE, ALWAYS_AFTER))
+    regions = {row.region for row in rows if row.region}
+    for identity, stay in product(identities, stays):
+        found.attend(identity, stay, regions)
     found.visits[visit] = tuple(sorted(identity.key for identity in identities))
+
+
+def _entered(times: Sequence[int | None], found: MeetingRoster) -> list[Stay]:
+    """The stay of somebody who entered a room of the meeting: until the meeting ends.
+
+    Where they went from there is not said by their leaving the room, and leaving the main room may be how
+    they came into it. So no leave ends the stay, and none is missing.
+    """
+    known = [time for time in times if time is not None]
+    if len(known) < len(times):
+        found.doubts.add(NO_JOIN)
+        known.append(ALWAYS_BEFORE)
+    for time in known:
+        _check_inside(Stay(time, time), found)
+    return [Stay(min(known), ALWAYS_AFTER)] if known else []
 
 
 def _visit_stay(joins: list[int | None], leaves: list[int | None], found: MeetingRoster) -> Stay:
@@ -205,15 +225,16 @@ def _stays(rows: Sequence[_Row], found: MeetingRoster) -> list[Stay]:
     on one instant, the leave comes first in the count, so that it cannot stand for the later one, and the
     join comes first in the stay, so that the instant is covered.
     """
-    if any(row.time is None or row.event not in (_JOIN, _LEAVE) for row in rows):
+    if any(row.time is None or row.event not in _OF_PEOPLE for row in rows):
         found.doubts |= {NO_JOIN, NO_LEAVE}
         return [Stay(ALWAYS_BEFORE, ALWAYS_AFTER)]
+    entered = _entered([row.time for row in rows if row.event == _ENTER], found)
     joins = Counter(row.time for row in rows if row.time is not None and row.event == _JOIN)
     leaves = Counter(row.time for row in rows if row.time is not None and row.event == _LEAVE)
     stays = _swept(joins, leaves, found)
     for stay in stays:
         _check_inside(stay, found)
-    return stays
+    return [*entered, *stays]
 
 
 def _swept(joins: Mapping[int, int], leaves: Mapping[int, int], found: MeetingRoster) -> list[Stay]:

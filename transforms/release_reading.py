@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 import transforms.arrow_coder  # noqa: F401 - registers the coder of tables
 from schemas.registry import load_registry
-from schemas.tables import FIXED_TABLES, QUARANTINE_ITEMS, RELEASED, ROSTER
+from schemas.tables import FIXED_TABLES, QUARANTINE_ITEMS, RELEASED, ROSTER, SIGNALS
 from transforms.consent_intake import (
     Link,
     RecordIntake,
@@ -22,12 +22,14 @@ from transforms.consent_intake import (
     plan_records,
     read_range,
 )
+from transforms.deletion_holds import about_anything, about_meetings, person_rows
 from transforms.faults import value_free
 from transforms.keys import ReleaseKeys
 from transforms.meeting_joins import (
     by_meeting,
     concat,
     mark_items,
+    packed,
     shards_by,
     unpacked,
 )
@@ -36,7 +38,7 @@ from transforms.release_rules import ReleaseRules
 from transforms.release_settings import ReleaseSettings
 from transforms.store import Store
 
-FILES, COUNTS, TASKS, READ, OWNERLESS, ROWS, WANTED, AGAIN, UNPLACED = (
+FILES, COUNTS, TASKS, READ, OWNERLESS, ROWS, WANTED, AGAIN, UNPLACED, ANYWHERE, MEETINGS = (
     "files",
     "counts",
     "tasks",
@@ -46,6 +48,8 @@ FILES, COUNTS, TASKS, READ, OWNERLESS, ROWS, WANTED, AGAIN, UNPLACED = (
     "wanted",
     "again",
     "unplaced",
+    "anywhere",
+    "meetings",
 )
 WITNESSED: Final = "witnessed"
 _RELEASED_IDS: Final = pa.schema([("item_id", pa.string()), ("purpose", pa.string())])
@@ -140,6 +144,28 @@ class ReadRoster(beam.PTransform[Any, Any]):
 def _by_meeting(table: pa.Table) -> Iterator[tuple[str, bytes]]:
     with value_free("spread"):
         yield from by_meeting(table.filter(pc.is_valid(table.column("meeting_join"))))
+
+
+@dataclass
+class ReadSignals(beam.PTransform[Any, Any]):
+    """Deletions that sources report: by meeting, of nobody knows what, and of people."""
+
+    settings: ReleaseSettings
+
+    def expand(self, pipeline: Any) -> Any:
+        """Nothing -> `meetings`: (meeting, packed table); `anywhere`: such; `rows`: (pseudonym, row)."""
+        signals = _scan(pipeline, "Signals", self.settings, SIGNALS)
+        return signals | "Sort" >> beam.FlatMap(_sorted_signals).with_outputs(ANYWHERE, ROWS, main=MEETINGS)
+
+
+def _sorted_signals(table: pa.Table) -> Iterator[Any]:
+    with value_free("sort signals"):
+        yield from by_meeting(about_meetings(table))
+        anywhere = about_anything(table)
+        if anywhere.num_rows:
+            yield beam.pvalue.TaggedOutput(ANYWHERE, packed(anywhere))
+        for keyed in person_rows(table):
+            yield beam.pvalue.TaggedOutput(ROWS, keyed)
 
 
 @dataclass

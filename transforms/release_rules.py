@@ -143,6 +143,17 @@ class ReleaseRules:
         fields |= {**attested, "controller": view.controller, "tenant_ok": purpose in view.authorised}
         return {**fields, "regions": regions}
 
+    def asks_nobody(self, purpose: str) -> bool:
+        """Whether items may go to a purpose somewhere without the consent of those whom they concern."""
+        rules = (profile.rules.get(purpose) for profile in self.policies.profiles.values())
+        return any(rule in ("necessary", "authorised_case") for rule in rules)
+
+    def is_to_be_erased(self, fields: Mapping[str, Any]) -> bool:
+        """Whether the registry itself says that an item with these fields is to be erased."""
+        until, as_of = read_instant(fields.get("retention_until")), read_instant(self.request.as_of)
+        is_over = until is not None and as_of is not None and until <= as_of
+        return fields["erasure_requested"] is True or is_over
+
     def registry_of(self, tenant: str | None) -> RulesRegistry:
         """Keys and terms that records of a tenant's meetings are judged by."""
         view = self.tenants.get(tenant or "")

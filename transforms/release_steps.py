@@ -19,7 +19,7 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
 import transforms.arrow_coder  # noqa: F401 - registers the coder of tables
-from schemas.tables import DECISION_CLASSES, DECISION_ITEMS, FIXED_TABLES, QUARANTINE_ITEMS, ROSTER
+from schemas.tables import DECISION_CLASSES, DECISION_ITEMS, FIXED_TABLES, QUARANTINE_ITEMS, ROSTER, SIGNALS
 from transforms.consent_intake import (
     IntakeCounts,
     resolve,
@@ -149,19 +149,17 @@ class DecideMeetings(beam.PTransform[Any, Any]):
     rules: ReleaseRules = field(repr=False)
     keys: ReleaseKeys = field(repr=False)
     stage: str
-    ownerless: Any = field(repr=False)
+    doubts: tuple[Any, Any] = field(repr=False)
     read: Any = field(repr=False)
 
     def expand(self, inputs: Mapping[str, Any]) -> Any:
-        """items, roster, links, rows -> FileRecord; `tasks`, `witnessed`, `again`, `counts`."""
+        """items, roster, signals, links, rows -> FileRecord; `tasks`, `witnessed`, `again`, `counts`."""
         step = _DecideMeeting(self.settings, self.rules, self.keys, self.stage)
+        sides = [beam.pvalue.AsList(side) for side in (*self.doubts, self.read)]
         return (
             dict(inputs)
             | "ByMeeting" >> beam.CoGroupByKey()
-            | "Decide"
-            >> beam.ParDo(
-                step, beam.pvalue.AsList(self.ownerless), beam.pvalue.AsList(self.read)
-            ).with_outputs(TASKS, AGAIN, COUNTS, WITNESSED, main=FILES)
+            | "Decide" >> beam.ParDo(step, *sides).with_outputs(TASKS, AGAIN, COUNTS, WITNESSED, main=FILES)
         )
 
 
@@ -186,11 +184,12 @@ class _DecideMeeting(beam.DoFn):
         self,
         keyed: tuple[str, Mapping[str, Iterable[Any]]],
         ownerless: Sequence[bytes],
+        anywhere: Sequence[bytes],
         read: Sequence[IntakeCounts],
     ) -> Iterator[Any]:
         with self._abandoning("gather meetings"):
             self._records_seen = total_intake(read).fingerprint
-            self._gather(*keyed, ownerless)
+            self._gather(*keyed, ownerless, anywhere)
         if self._cells >= _GATHERED_CELLS:
             with self._abandoning("decide"):
                 yield from self._decide_all()
@@ -216,7 +215,13 @@ class _DecideMeeting(beam.DoFn):
                 writer.abandon()
             raise
 
-    def _gather(self, meeting: str, found: Mapping[str, Iterable[Any]], ownerless: Sequence[bytes]) -> None:
+    def _gather(
+        self,
+        meeting: str,
+        found: Mapping[str, Iterable[Any]],
+        ownerless: Sequence[bytes],
+        anywhere: Sequence[bytes],
+    ) -> None:
         items = concat(found["items"], _MARKED)
         if not items.num_rows:
             return
@@ -227,6 +232,7 @@ class _DecideMeeting(beam.DoFn):
             list(found["links"]),
             dict(found["rows"]),
             ownerless,
+            [concat(each, FIXED_TABLES[SIGNALS]) for each in (found["signals"], anywhere)],
         )
         self._waiting.append((meeting, given))
         self._cells += items.num_rows + given.roster.num_rows + sum(map(len, given.rows.values()))

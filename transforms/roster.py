@@ -34,7 +34,7 @@ def roster_rows(
         "tenant_join": pc.take(columns.join["tenant"], at),
         "meeting_join": pc.take(columns.join["meeting"], at),
         "event": words.take(at),
-        "subjects": _subjects(shape, level, at, pseudonyms).cast(schema.field("subjects").type),
+        "subjects": subject_lists(shape, level, at, pseudonyms).cast(schema.field("subjects").type),
         "join_pseudonym": _visits(shape, level, at, pseudonyms),
         "event_time": pc.take(columns.event_time, at),
         "event_id": columns.event_ids.take(at),
@@ -61,7 +61,8 @@ def _identifying(shape: EventShape, level: Level, visits: bool) -> list[Field]:
     ]
 
 
-def _subjects(shape: EventShape, level: Level, at: pa.Array, pseudonyms: PseudonymMaker) -> pa.Array:
+def subject_lists(shape: EventShape, level: Level, at: pa.Array, pseudonyms: PseudonymMaker) -> pa.Array:
+    """The participant of some events under each identifier that they give, as lists of type and pseudonym."""
     found: list[list[dict[str, Any]]] = [[] for _ in range(len(at))]
     for entry in _identifying(shape, level, visits=False):
         values = plain_texts(level.cells[entry.path].take(at))

@@ -29,6 +29,7 @@ from transforms.record_digests import CLOUD_EVENT_IDENTITY, RecordDigester
 from transforms.roster import roster_rows
 from transforms.routing import Router
 from transforms.shape_columns import PseudonymMaker, ShapeColumns, take_columns
+from transforms.signals import signal_rows
 
 _LINES_AT_ONCE = 2048
 """Lines whose Python objects exist at the same time: few enough to stay in the processor's cache."""
@@ -83,6 +84,7 @@ class Separated:
         telemetry: Table by name in the store.
         content: Pieces cut out for sealing, with the rows that describe them.
         roster: Roster rows, or None.
+        signals: Rows of deletions that the source reports, or None.
         held: Records that are sealed whole.
         separated: Records that were taken apart, by (source, event type).
         dropped: Values dropped by contract, by (table, field).
@@ -94,6 +96,7 @@ class Separated:
     telemetry: dict[str, pa.Table] = field(default_factory=dict)
     content: list[CutOut] = field(default_factory=list)
     roster: pa.Table | None = None
+    signals: pa.Table | None = None
     held: list[Held] = field(default_factory=list)
     separated: Counter[tuple[str, str]] = field(default_factory=Counter)
     dropped: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -230,13 +233,14 @@ class Separator:
         for event in pc.value_counts(columns.event_types).to_pylist():
             result.separated[(shape.source, event["values"])] += event["counts"]
         result.telemetry = columns.tables
-        group = cut_out(state.columns, level, columns)
+        group = cut_out(state.columns, level, columns, self._pseudonyms)
         result.content = group.cuts
         for key, count in group.dropped.items():
             result.dropped[(shape.table, key)] += count
         for unknown in group.unknown:
             self._count_unknown(shape, unknown, result)
         result.roster = roster_rows(shape, level, columns, self._pseudonyms)
+        result.signals = signal_rows(state.columns, level, columns, self._pseudonyms)
         return result
 
     def _event_ids(self, level: Level, records: list[bytes]) -> np.ndarray:

@@ -13,7 +13,7 @@ import numpy as np
 
 from schemas.classification import KIND_NUMBER, REJECTED_KIND, UNKNOWN_KIND
 from schemas.contract import EventShape
-from schemas.tables import ROSTER
+from schemas.tables import ROSTER, SIGNALS
 from transforms.bundle_writer import BundleWriter
 from transforms.duplicates import COLLISION, DUPLICATE, VerdictIndex
 from transforms.fault_digests import FAULT_FILES, fault_name, fault_positions
@@ -123,6 +123,8 @@ class BlockTaker:
         self._writer.take_content(separated.content)
         if separated.roster is not None:
             self._writer.write_rows({ROSTER: separated.roster})
+        if separated.signals is not None:
+            self._writer.write_rows({SIGNALS: separated.signals})
         files, offsets = np.concatenate(waiting.files), np.concatenate(waiting.offsets)
         self._count_separated(separated, files, offsets)
         for file_index in sorted({int(files[entry.index]) for entry in separated.held}):

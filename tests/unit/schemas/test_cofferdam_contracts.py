@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from schemas.classification import Lane, Protection
-from schemas.consent_sets import CAPTURES, CHANNELS, CONTENT_KINDS, STATUSES
+from schemas.consent_sets import CAPTURES, CHANNELS, CONTENT_LIKE, STATUSES
 from schemas.contract import ContractSet, EventShape, Field, bundled_contract_files, load_contracts
 from schemas.contract_lint import lint_contracts
 from schemas.telemetry import telemetry_tables
@@ -151,7 +151,7 @@ def test_closed_sets_are_those_of_consent(contracts: ContractSet) -> None:
     assert values("data.participant.channel") == set(CHANNELS)
     assert values("data.consent.status") == {*STATUSES, "unknown"}
     assert values("data.consent.capture") == set(CAPTURES)
-    assert values("data.derived_from") == set(CONTENT_KINDS)
+    assert values("data.derived_from") == CONTENT_LIKE
 
 
 def test_what_is_derived_says_from_what(contracts: ContractSet) -> None:

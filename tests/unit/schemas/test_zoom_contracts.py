@@ -316,7 +316,7 @@ def test_only_presence_is_on_the_roster() -> None:
         "webinar.ended": "end",
         "meeting.participant_joined": "join",
         "webinar.participant_joined": "join",
-        "meeting.participant_joined_breakout_room": "join",
+        "meeting.participant_joined_breakout_room": "enter",
         "meeting.participant_left": "leave",
         "webinar.participant_left": "leave",
     }
@@ -334,7 +334,10 @@ def test_deletions_at_the_source_are_signals() -> None:
         "meeting.rtms_stopped",
         "chat_message.deleted",
         "user.deleted",
+        "user.deactivated",
+        "whiteboard.deleted",
         "app_deauthorized",
+        "8",
     }
     assert all(event in shape.events for shape in SHAPES for event in shape.deletion_signals)
 

@@ -179,7 +179,8 @@ def _case(
         no = {"status": "refused", "purposes": list(one.objection.purposes), "scope": f"meeting:{MEETING}"}
         keys = [found.people[at].key for at in one.objection.people]
         records += [{**no, "subject": key} for key in keys] or [no]
-    fields = how.item_fields(one.tenant, given.meeting, AMBIGUOUS if doubtful else one.kind, purpose)
+    kind = one.kind if one.lineage_known and not doubtful else AMBIGUOUS
+    fields = how.item_fields(one.tenant, given.meeting, kind, purpose)
     fields |= {"roster_complete": one.roster_complete, "roots": list(one.roots), "subjects": subjects}
     fields["regions"] = [*fields.get("regions", ()), *one.regions, *(() if people else (None,))]
     if one.recorded_end is not None:

@@ -14,8 +14,11 @@ from schemas.classification import KIND_NUMBER
 from schemas.contract import ITEMS, ArrayNode, Field, Node, ObjectNode
 from tests.unit.transforms.feature_contract import EVENT, TABLE, event, features, shape
 from tests.unit.transforms.feature_events import blocks
-from tests.unit.transforms.separator_samples import Taken, digester, line, take
+from tests.unit.transforms.separator_samples import Taken, digester, key_folder, line, take
 from transforms.cut_out import _framed_column, json_type, without_empty
+from transforms.item_rows import RECORD_TYPE
+from transforms.keys import load_release_keys
+from transforms.pseudonyms import join_pseudonyms
 from transforms.sealed_format import frame_parts, size_class, split_prefixed, unframe_parts
 
 EMPTY = ("null", '""', "[]", "{}")
@@ -142,7 +145,9 @@ def test_the_rows_of_items_say_what_may_be_known() -> None:
     assert second["recorded_start"].isoformat() == "2026-03-01T09:00:00+00:00"
     assert second["recorded_end"].isoformat() == "2026-03-01T09:30:00+00:00"
     assert (second["region"], third["region"], third["recorded_start"]) == ("eu", None, None)
-    assert second["consent_flag"] == {"record_ids": ["cr-7"], "purposes": None, "refuses": True}
+    pointed = join_pseudonyms(load_release_keys(key_folder() / "release"))
+    known = [pointed.pseudonym("cr-7", identifier_type=RECORD_TYPE)]
+    assert second["consent_flag"] == {"record_ids": known, "purposes": None, "refuses": True}
     assert third["consent_flag"] is None
     framed = [len(frame_parts([("data.text", f'"{text}"'.encode())])) for text in ("x" * 400, "y")]
     assert [second["size_class"], third["size_class"]] == [size_class(length) for length in framed]

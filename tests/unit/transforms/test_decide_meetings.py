@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.consent_sets import STATUSES
+from schemas.consent_sets import CONTENT_LIKE, STATUSES
 from tests.unit.transforms.decision_samples import (
     ASSIST,
     ATTESTED,
@@ -162,6 +162,7 @@ def items(draw: st.DrawFn) -> list[Row]:
         recorded_start=st.one_of(st.none(), st.integers(0, 60)),
         recorded_end=st.one_of(st.none(), st.integers(40, 100)),
         consent_flag=st.sampled_from([None, None, flag(), flag([TRAINING]), flag(refuses=False)]),
+        derived_from=st.sampled_from([None, None, ["audio"], ["chat"], ["face_template"], ["unreadable"]]),
         ambiguous=st.sampled_from([False, False, True]),
     )
     found = draw(st.lists(one, min_size=1, max_size=6))
@@ -248,6 +249,8 @@ CLAIMS_OF_ITEMS: dict[str, st.SearchStrategy[Any]] = {
     "size_class": st.integers(0, 1000),
     "event_id": st.just("another"),
     "tenant_join": st.sampled_from(["another", None]),
+    "derived_from": st.lists(st.sampled_from([*sorted(CONTENT_LIKE), "unreadable", None]), max_size=3),
+    "piece_join": st.sampled_from(["p-1", "unreadable"]),
 }
 CLAIMS_OF_ROSTERS: dict[str, st.SearchStrategy[Any]] = {
     "region": st.sampled_from(["eu", "us-default", "us-tx", "jp", "unknown"]),

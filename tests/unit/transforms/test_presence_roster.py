@@ -168,6 +168,56 @@ def test_a_visit_of_two_people_makes_both_present_and_is_doubted() -> None:
     assert (set(found.people), found.doubts) == ({"a", "b"}, {SHARED_VISIT})
 
 
+def test_who_enters_a_room_is_there_until_the_meeting_ends() -> None:
+    for name in ("v", None):
+        found = read([*bounds(), came("enter", 10, "a", visit=name)])
+        assert (found.people["a"].stays, found.doubts) == ([Stay(10, ALWAYS_AFTER)], set())
+
+
+def test_no_leave_ends_the_stay_of_somebody_who_entered_a_room() -> None:
+    main = visit(5, 20, "a", name="v")
+    found = read([*bounds(), *main, came("enter", 15, "a", visit="w"), came("enter", 20, "a", visit="v")])
+    assert sorted(found.people["a"].stays) == [Stay(5, 20), Stay(15, ALWAYS_AFTER), Stay(20, ALWAYS_AFTER)]
+    assert found.doubts == set()
+
+
+def test_a_room_may_be_where_somebody_was_seen_first() -> None:
+    found = read([*bounds(), came("enter", 10, "a", visit="v"), came("leave", 30, "a", visit="v")])
+    assert sorted(found.people["a"].stays) == [Stay(10, 30), Stay(10, ALWAYS_AFTER)]
+    assert found.doubts == set()
+    late = [came("enter", 30, "a", visit="v"), came("leave", 10, "a", visit="v")]
+    assert NO_JOIN in read([*bounds(), *late]).doubts
+
+
+@pytest.mark.parametrize("name", ["v", None])
+def test_a_room_outside_the_meeting_or_without_a_time_is_doubted(name: str | None) -> None:
+    assert read([*bounds(10, 20), came("enter", 30, "a", visit=name)]).doubts == {OUTSIDE}
+    assert read([*bounds(10, 20), came("enter", 5, "a", visit=name)]).doubts == {OUTSIDE}
+    untimed = read([*bounds(), came("enter", None, "a", visit=name)])
+    assert NO_JOIN in untimed.doubts
+    assert Stay(ALWAYS_BEFORE, ALWAYS_AFTER) in untimed.people["a"].stays
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["join", "leave", "enter"]), st.integers(0, 9)), max_size=6),
+    st.integers(0, 9),
+    st.sampled_from(["v", None]),
+)
+def test_entering_a_room_makes_nobody_present_for_shorter(
+    events: list[tuple[str, int]], at: int, name: str | None
+) -> None:
+    def present(more: list[tuple[str, int]]) -> set[int]:
+        rows = [came(event, time, "a", visit=name) for event, time in more]
+        known = read([*bounds(0, 9), *rows]).people.get("a")
+        stays = known.stays if known else []
+        return {time for stay in stays for time in range(10) if stay.start <= time <= stay.end}
+
+    after = present([*events, ("enter", at)])
+    assert after >= set(range(at, 10))
+    if any(event == "join" for event, _ in events):
+        assert after >= present(events)
+
+
 EVENTS = st.lists(st.tuples(st.sampled_from(["join", "leave"]), st.integers(0, 9)), min_size=1, max_size=8)
 
 
