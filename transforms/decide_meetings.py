@@ -7,12 +7,9 @@ and equal findings are judged once.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import defaultdict
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import numpy as np
@@ -21,6 +18,7 @@ import pyarrow as pa
 from schemas.consent_sets import POSITIVE_STATUSES
 from schemas.tables import DECISION_CLASSES, DECISION_ITEMS, FIXED_TABLES, UNREADABLE
 from transforms.consent_intake import NOTHING_ATTESTED, Attested, Link, decode_row
+from transforms.decision_ids import decision_id, instant_text
 from transforms.deletion_holds import held_by
 from transforms.people_outcomes import (
     ANY_PURPOSE,
@@ -58,8 +56,6 @@ _DELETED: Final = "deleted"
 
 _PERSONS_LISTED: Final = 100
 _RECORDS_LISTED: Final = 1000
-_ID_DIGITS: Final = 32
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -109,12 +105,6 @@ class MeetingDecisions:
     classes: pa.Table
     items: pa.Table
     places: list[tuple[int, int]] = field(repr=False)
-
-
-def instant_text(nanoseconds: int) -> str:
-    """An instant in nanoseconds since 1970 as RFC 3339."""
-    seconds, rest = divmod(nanoseconds, 1_000_000_000)
-    return f"{_EPOCH + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
 
 
 def decide_meetings(
@@ -403,18 +393,3 @@ def _present(person: Person, attested: Mapping[str | None, Attested]) -> Present
 
 def _columns(places: Sequence[tuple[int, int]]) -> tuple[list[int], list[int]]:
     return [item for item, _ in places], [row for _, row in places]
-
-
-_NOT_IN_ID: Final = ("run_id", "stage", "items", "records_seen")
-"""What tells runs apart, and not decisions."""
-
-
-def decision_id(row: Mapping[str, Any]) -> str:
-    """The id of a decision: everything that went into it and came out, without the run that made it."""
-    content = {name: value for name, value in row.items() if name not in _NOT_IN_ID}
-    return _digest({**content, "as_of": row["as_of"].isoformat()})
-
-
-def _digest(content: object) -> str:
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:_ID_DIGITS]

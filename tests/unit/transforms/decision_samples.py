@@ -17,8 +17,8 @@ from transforms.decide_meetings import (
     MeetingDecisions,
     MeetingInput,
     decide_meetings,
-    instant_text,
 )
+from transforms.decision_ids import instant_text
 from transforms.people_outcomes import Present
 from transforms.presence import ItemClass, MeetingClasses, meeting_classes
 from transforms.release_rules import ReleaseRequest, ReleaseRules, TenantView
