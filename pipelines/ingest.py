@@ -22,11 +22,13 @@ from transforms.ingest_steps import (
     COUNTS,
     FILES,
     READ,
+    SHARDS,
     VERDICTS,
     CommitRun,
     DigestRecords,
     FindDuplicates,
     PlanReads,
+    RemoveShards,
     SeparateAndSeal,
 )
 from transforms.keys import IngestKeys
@@ -55,9 +57,10 @@ def build_ingest(
         | "Patterns" >> beam.Create([list(patterns)], reshuffle=False)
         | "PlanReads" >> PlanReads(split_bytes)
     )  # ReadTask
-    digested = tasks | "DigestRecords" >> DigestRecords(settings, keys)  # (shard, table[digests])
+    digested = tasks | "DigestRecords" >> DigestRecords(settings, keys)  # (shard, path of digests)
     judged = digested[DIGESTS] | "FindDuplicates" >> FindDuplicates(settings)  # table[verdicts]
     separated = tasks | "SeparateAndSeal" >> SeparateAndSeal(settings, contracts, keys, judged[VERDICTS])
     files = (separated[FILES], judged[FILES]) | "AllFiles" >> beam.Flatten()  # FileRecord
     counts = (separated[COUNTS], judged[COUNTS]) | "AllCounts" >> beam.Flatten()  # RunCounts
-    _ = pipeline | "CommitRun" >> CommitRun(settings, files, counts, digested[READ])  # ledger
+    committed = pipeline | "CommitRun" >> CommitRun(settings, files, counts, digested[READ])  # ledger
+    _ = committed | "RemoveShards" >> RemoveShards(settings.store, judged[SHARDS])

@@ -5,8 +5,7 @@ gives one, else its whole body). Of equal ones the one that an earlier run commi
 lowest position; another body under the same id is a collision, which is sealed, not dropped, the first time
 that it comes.
 
-Digests travel in shards of whole tables, never one by one, and are all that is held in memory: about 44 bytes
-a record.
+Digests travel in shards of whole tables, never one by one; one shard at a time is held in memory.
 """
 
 from __future__ import annotations

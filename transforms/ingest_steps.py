@@ -1,6 +1,7 @@
 """The steps of ingest as Beam sees them: read and digest, find duplicates, separate and seal, commit.
 
-Elements between steps are read tasks, tables of digests and records of finished files; events never are. The
+Elements between steps are read tasks, names of files of digests, tables of verdicts and records of finished
+files; events never are. The
 work itself is in plain functions and classes of the modules imported here.
 """
 
@@ -24,6 +25,7 @@ from schemas.tables import DIGESTS, FIXED_TABLES
 from schemas.telemetry import all_telemetry_tables
 from transforms.bundle_writer import BundleWriter
 from transforms.commit_run import RunSettings, commit_run
+from transforms.digest_shards import ShardFiles, read_shard, remove_shards
 from transforms.duplicates import (
     VerdictIndex,
     digest_rows,
@@ -31,7 +33,6 @@ from transforms.duplicates import (
     earlier_digests,
     erased_digests,
     find_duplicates,
-    shards_of,
 )
 from transforms.fault_digests import FAULT_FILES, FaultDigests, fault_positions
 from transforms.faults import value_free
@@ -49,7 +50,7 @@ from transforms.store_files import open_files
 from transforms.take_blocks import BlockTaker
 from transforms.tombstones import erased_events
 
-VERDICTS, FILES, COUNTS, READ = "verdicts", "files", "counts", "read"
+VERDICTS, FILES, COUNTS, READ, SHARDS = "verdicts", "files", "counts", "read", "shards"
 _END = GlobalWindow().max_timestamp()
 
 
@@ -80,16 +81,60 @@ def _plan(patterns: Sequence[str], split_bytes: int) -> list[ReadTask]:
 
 @dataclass
 class DigestRecords(beam.PTransform[Any, Any]):
-    """Read tasks to digests by shard, and the sum of what was read."""
+    """Read tasks to files of digests by shard, and the sum of what was read."""
 
     settings: RunSettings
     keys: IngestKeys = field(repr=False)
 
     def expand(self, tasks: Any) -> Any:
-        """ReadTask -> (shard, table[digests]); `read`: RunCounts."""
+        """ReadTask -> (shard, path of digests); `read`: RunCounts."""
         step = beam.ParDo(_DigestTask(self.settings, self.keys))
-        outputs = tasks | "Digest" >> step.with_outputs(READ, main=DIGESTS)
-        return {DIGESTS: outputs[DIGESTS] | "AsDigests" >> _as_tables_by_shard(), READ: outputs[READ]}
+        return tasks | "Digest" >> step.with_outputs(READ, main=DIGESTS)
+
+
+class _DigestTask(beam.DoFn):
+    """Digests a bundle's tasks; when it ends its files of digests are finished."""
+
+    def __init__(self, settings: RunSettings, keys: IngestKeys) -> None:
+        self._settings = settings
+        self._keys = keys
+        self._shards: ShardFiles | None = None
+
+    def setup(self) -> None:
+        with value_free("set up a worker"):
+            self._digester = RecordDigester(self._keys.digest_key)
+
+    def start_bundle(self) -> None:
+        with value_free("begin a bundle"):
+            self._shards = ShardFiles(open_files(self._settings.store), self._settings.run_id)
+
+    def process(self, task: ReadTask) -> Iterator[Any]:
+        assert self._shards is not None  # noqa: S101 - Beam starts a bundle before it processes
+        try:
+            with value_free("digest"):
+                counts = self._digest(task, self._shards)
+        except BaseException:
+            self._shards.abandon()
+            raise
+        yield beam.pvalue.TaggedOutput(READ, counts)
+
+    def _digest(self, task: ReadTask, shards: ShardFiles) -> RunCounts:
+        counts = RunCounts()
+        faults = FaultDigests(task.file.path, self._digester)
+        for block in blocks_of(task, self._settings):
+            with _collector_paused():
+                shards.add(digest_block(block, self._digester, faults, counts))
+            PROGRESS.add_digested(len(block.records))
+        return counts
+
+    def finish_bundle(self) -> Iterator[Any]:
+        shards, self._shards = self._shards, None
+        if shards is None:
+            return
+        with value_free("finish digests"), shards:
+            written = shards.close()
+        for shard in written:
+            yield WindowedValue(shard, _END, (GlobalWindow(),))
 
 
 @contextmanager
@@ -102,34 +147,6 @@ def _collector_paused() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
-
-
-def _as_tables_by_shard() -> Any:
-    """Say that elements are tables by shard: only what is declared a table travels through the IPC coder."""
-    return beam.Map(lambda element: element).with_output_types(tuple[int, pa.Table])
-
-
-class _DigestTask(beam.DoFn):
-    def __init__(self, settings: RunSettings, keys: IngestKeys) -> None:
-        self._settings = settings
-        self._keys = keys
-
-    def process(self, task: ReadTask) -> Iterator[Any]:
-        with value_free("digest"):
-            counts = RunCounts()
-            yield from self._digest(task, counts)
-            yield beam.pvalue.TaggedOutput(READ, counts)
-
-    def _digest(self, task: ReadTask, counts: RunCounts) -> Iterator[tuple[int, pa.Table]]:
-        digester = RecordDigester(self._keys.digest_key)
-        faults = FaultDigests(task.file.path, digester)
-        tables: list[pa.Table] = []
-        for block in blocks_of(task, self._settings):
-            with _collector_paused():
-                tables.extend(digest_block(block, digester, faults, counts))
-            PROGRESS.add_digested(len(block.records))
-        if tables:
-            yield from shards_of(pa.concat_tables(tables))
 
 
 def digest_block(
@@ -157,46 +174,58 @@ class FindDuplicates(beam.PTransform[Any, Any]):
     settings: RunSettings
 
     def expand(self, digests: Any) -> Any:
-        """(shard, table[digests]) -> table[verdicts]; `files`: FileRecord; `counts`: RunCounts."""
+        """(shard, path of digests) -> table[verdicts]; `files`: FileRecord; `counts`: RunCounts.
+
+        `shards`: paths of the files that have served when the run has committed.
+        """
         earlier = (
             digests.pipeline
-            | "EarlierRuns" >> beam.Create([self.settings.store], reshuffle=False)
-            | "EarlierDigests" >> beam.FlatMap(_earlier, self.settings.digest_since)
-            | "AsEarlierDigests" >> _as_tables_by_shard()
+            | "EarlierRuns" >> beam.Create([self.settings], reshuffle=False)
+            | "EarlierDigests" >> beam.FlatMap(_earlier).with_output_types(tuple[int, str])
         )
-        return (
-            (digests, earlier)
-            | "AllDigests" >> beam.Flatten()
+        shards = (digests, earlier) | "AllDigests" >> beam.Flatten()
+        judged = (
+            shards
             | "ByShard" >> beam.GroupByKey()
             | "Judge" >> beam.ParDo(_JudgeShard(self.settings)).with_outputs(FILES, COUNTS, main=VERDICTS)
         )
+        return {
+            VERDICTS: judged[VERDICTS],
+            FILES: judged[FILES],
+            COUNTS: judged[COUNTS],
+            SHARDS: shards | "Paths" >> beam.Values(),
+        }
 
 
-def _earlier(store: str, since: date | None) -> Iterator[tuple[int, pa.Table]]:
-    with value_free("read earlier digests"):
-        yield from _earlier_digests(store, since)
+def _earlier(settings: RunSettings) -> list[tuple[int, str]]:
+    with (
+        value_free("read earlier digests"),
+        ShardFiles(open_files(settings.store), settings.run_id) as shards,
+    ):
+        shards.add(_earlier_digests(settings.store, settings.digest_since))
+        return shards.close()
 
 
-def _earlier_digests(store: str, since: date | None) -> Iterator[tuple[int, pa.Table]]:
+def _earlier_digests(store: str, since: date | None) -> Iterator[pa.Table]:
     opened = Store.open(store)
     for erased in erased_events(opened):
-        yield from shards_of(erased_digests(erased))
+        yield erased_digests(erased)
     if DIGESTS not in opened.tables():
         return
     where = None if since is None else pa.compute.field("seen") >= pa.scalar(since, pa.date32())
     columns = ["id_digest", "body_digest"]
     for batch in opened.scan(DIGESTS, columns, where):
         if batch.num_rows:
-            yield from shards_of(earlier_digests(pa.Table.from_batches([batch])))
+            yield earlier_digests(pa.Table.from_batches([batch]))
 
 
 class _JudgeShard(beam.DoFn):
     def __init__(self, settings: RunSettings) -> None:
         self._settings = settings
 
-    def process(self, shard: tuple[int, Iterable[pa.Table]]) -> Iterator[Any]:
+    def process(self, shard: tuple[int, Iterable[str]]) -> Iterator[Any]:
         with value_free("find duplicates"):
-            yield from self._judge(shard[1])
+            yield from self._judge(read_shard(self._settings.store, shard[1]))
 
     def _judge(self, tables: Iterable[pa.Table]) -> Iterator[Any]:
         found = find_duplicates(tables)
@@ -312,3 +341,21 @@ class CommitRun(beam.PTransform[Any, Any]):
                 read=beam.pvalue.AsList(self.read),
             )
         )
+
+
+@dataclass
+class RemoveShards(beam.PTransform[Any, Any]):
+    """Delete the files of digests that served the run."""
+
+    store: str
+    shards: Any = field(repr=False)
+
+    def expand(self, committed: Any) -> Any:
+        """RunSummary -> nothing."""
+        return committed | "Remove" >> beam.FlatMap(_remove, self.store, beam.pvalue.AsList(self.shards))
+
+
+def _remove(committed: Any, store: str, paths: Sequence[str]) -> list[Any]:
+    with value_free("remove digests"):
+        remove_shards(store, paths)
+    return []
