@@ -59,6 +59,10 @@ class Problem:
         return f"{self.file}: {self.where}: {self.code}: {self.message}"
 
 
+_Documents = dict[Path, OpenDataContractStandard | None]
+"""Documents by path, None where one cannot be read (its problem has been noted)."""
+
+
 def read_contract_set(files: list[Path]) -> ContractSet:
     """Read contract files; raise ConfigurationError (CONTRACT_INVALID) when any has a problem."""
     contracts, problems = read_contracts(files)
@@ -74,14 +78,26 @@ def read_contract_set(files: list[Path]) -> ContractSet:
 def read_contracts(files: Iterable[Path]) -> tuple[list[Contract], list[Problem]]:
     """Read contract files and collect the problems of all of them."""
     problems: list[Problem] = []
-    documents = {path: document for path in files if (document := _read_document(path, problems))}
+    documents: _Documents = {}
+    read = [(path, document) for path in files if (document := _document_at(path, documents, problems))]
     contracts = [
         contract
-        for path, document in documents.items()
-        if _property(document, "role") != "shapes" and (contract := _Reader(path, document, problems).read())
+        for path, document in read
+        if _property(document, "role") != "shapes"
+        and (contract := _Reader(path, document, documents, problems).read())
     ]
     problems.extend(_clashes(contracts))
     return contracts, problems
+
+
+def _document_at(
+    path: Path, documents: _Documents, problems: list[Problem]
+) -> OpenDataContractStandard | None:
+    """A document, read once however many contracts refer to its shapes."""
+    place = path.resolve()
+    if place not in documents:
+        documents[place] = _read_document(path, problems)
+    return documents[place]
 
 
 def _read_document(path: Path, problems: list[Problem]) -> OpenDataContractStandard | None:
@@ -134,9 +150,16 @@ def _clashes(contracts: list[Contract]) -> list[Problem]:
 class _Reader:
     """Reads one contract document."""
 
-    def __init__(self, path: Path, document: OpenDataContractStandard, problems: list[Problem]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        document: OpenDataContractStandard,
+        documents: _Documents,
+        problems: list[Problem],
+    ) -> None:
         self._path = path
         self._document = document
+        self._documents = documents
         self._problems = problems
         self._shapes: dict[str, SchemaObject] = {}
         self._open_shapes: list[Any] = []
@@ -171,7 +194,7 @@ class _Reader:
 
     def _load_shared_shapes(self) -> None:
         for name in _strings(_property(self._document, "shapes")):
-            document = _read_document(self._path.parent / name, self._problems)
+            document = _document_at(self._path.parent / name, self._documents, self._problems)
             for entry in (document.schema_ or ()) if document else ():
                 self._shapes[str(entry.name)] = entry
 

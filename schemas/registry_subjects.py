@@ -172,9 +172,7 @@ class _Reader:
         known = self._stated.get(entry.person)
         if known is None:
             stated_at_first = {
-                name: value
-                for name in Attributes.__slots__
-                if (value := getattr(entry, name)) is not UNSET
+                name: value for name in Attributes.__slots__ if (value := getattr(entry, name)) is not UNSET
             }
             first = Attributes(**stated_at_first)
             self._stated[entry.person] = self.attributes[entry.person] = first
