@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Iterable
 from datetime import date, datetime
 from pathlib import Path
@@ -12,17 +11,15 @@ from typing import Any
 
 import click
 import pyarrow as pa
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from pipelines.command_errors import reported
+from pipelines.console_tables import grid, plain_console
 from schemas.errors import ConfigurationError
 from schemas.tables import PREVIEW_COLUMNS, TELEMETRY, fact, lane_of_column
 from transforms.store import Store
 
-_PLAIN_WIDTH = 200
 _LONGEST_CELL = 28
 _STORE_OPTION = click.option(
     "--store", "store_path", required=True, type=click.Path(path_type=Path), help="The store's folder."
@@ -123,7 +120,7 @@ def _plain(value: Any) -> Any:
 
 
 def _print_store(shown: dict[str, Any], table: str | None, verified: bool) -> None:
-    console = _console()
+    console = plain_console()
     count = len(shown["runs"])
     console.print(Text(f"{shown['store']}: {count} run{'' if count == 1 else 's'}"))
     if verified:
@@ -137,51 +134,37 @@ def _print_store(shown: dict[str, Any], table: str | None, verified: bool) -> No
         console.print("\nMore: --table NAME for another table, `cofferdam tables` for the files.")
 
 
-def _console() -> Console:
-    return Console(file=sys.stdout, width=None if sys.stdout.isatty() else _PLAIN_WIDTH, highlight=False)
-
-
-def _grid(console: Console, *headings: str) -> Table:
-    """A table that is drawn on a terminal, and plain columns elsewhere."""
-    style = box.SIMPLE_HEAD if console.is_terminal else None
-    grid = Table(box=style, pad_edge=False, header_style="bold")
-    for heading in headings:
-        right = heading in ("rows", "files", "bytes")
-        grid.add_column(heading, justify="right" if right else "left", overflow="fold")
-    return grid
-
-
 def _print_overview(console: Console, tables: list[dict[str, Any]]) -> None:
     if not tables:
         console.print("no tables: no run has committed anything yet")
         return
-    grid = _grid(console, "table", "rows", "files", "bytes", "lanes")
+    table = grid(console, "table", "rows", "files", "bytes", "lanes")
     for entry in tables:
         lanes = sorted({column["lane"] for column in entry["columns"]})
         figures = (f"{entry[name]:,}" for name in ("rows", "files", "bytes"))
-        grid.add_row(Text(entry["name"]), *figures, ", ".join(lanes))
+        table.add_row(Text(entry["name"]), *figures, ", ".join(lanes))
     console.print()
-    console.print(grid)
+    console.print(table)
 
 
 def _print_table(console: Console, entry: dict[str, Any]) -> None:
-    grid = _grid(console, "column", "type", "lane", "unit", "meaning")
+    table = grid(console, "column", "type", "lane", "unit", "meaning")
     for column in entry["columns"]:
         words = (column["name"], column["type"], column["lane"], column["unit"], column["description"])
-        grid.add_row(*map(Text, words))
+        table.add_row(*map(Text, words))
     console.print(Text(f"\n{entry['name']}: columns"), style="bold")
-    console.print(grid)
+    console.print(table)
     if entry["preview"]:
         _print_rows(console, entry["preview"])
 
 
 def _print_rows(console: Console, rows: list[dict[str, Any]]) -> None:
     """Rows stand side by side, so that a table of many columns stays readable."""
-    grid = _grid(console, "column", *(f"row {number}" for number in range(1, len(rows) + 1)))
+    table = grid(console, "column", *(f"row {number}" for number in range(1, len(rows) + 1)))
     for name in rows[0]:
-        grid.add_row(Text(name), *(Text(_cell(row[name])) for row in rows))
+        table.add_row(Text(name), *(Text(_cell(row[name])) for row in rows))
     console.print()
-    console.print(grid)
+    console.print(table)
 
 
 def _cell(value: Any) -> str:

@@ -8,18 +8,18 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from pipelines.console_tables import grid, plain_console
 from validation.reasons import CATALOGUE
 
 
 def print_release(ledger: dict[str, Any], store: str, seconds: float, console: Console | None = None) -> None:
     """Print what was decided and why, and what was released."""
-    console = console or Console()
-    console.print(_decisions(ledger))
-    console.print(_kinds(ledger))
-    if ledger["released_by"]:
-        console.print(_released(ledger))
-    if ledger["telemetry"]["decisions"]:
-        console.print(_telemetry(ledger))
+    console = console or plain_console()
+    for made in (_decisions, _kinds, _released, _telemetry):
+        table = made(ledger, console)
+        if table.row_count:
+            console.print(table)
+            console.print()
     if ledger["telemetry"]["stopped"] and not ledger["stopped"]:
         console.print("Records changed meanwhile: telemetry was not decided again and stays as it is.")
     records = ledger["records"]
@@ -28,19 +28,19 @@ def print_release(ledger: dict[str, Any], store: str, seconds: float, console: C
         f"consent records, {sum(records['untrusted'].values()):,} of them not trusted"
     )
     if records["test_keys"] and records["test_keys_allowed"]:
-        console.print(f"Test keys were allowed: {', '.join(records['test_keys'])}. Not for real content.")
+        console.print(
+            f"Test keys were allowed: {', '.join(records['test_keys'])}. Not for real content.", markup=False
+        )
     for code, number in ledger["unopened"].items():
         console.print(f"{number:,} that may go stay held, because they cannot be opened: {code}")
     console.print(f"Released now {ledger['released']:,}, before {ledger['released_before']:,}")
-    console.print(f"As of {ledger['as_of']}; {seconds:.1f} s. Run {ledger['run_id']}, store {store}")
+    ended = f"As of {ledger['as_of']}; {seconds:.1f} s. Run {ledger['run_id']}, store {store}"
+    console.print(ended, markup=False)
 
 
-def _decisions(ledger: dict[str, Any]) -> Table:
-    table = Table(title="What was decided", title_justify="left")
-    for name in ("purpose", "decision", "leading reason"):
-        table.add_column(name)
-    table.add_column("items", justify="right")
-    table.add_column("why")
+def _decisions(ledger: dict[str, Any], console: Console) -> Table:
+    headings = ("purpose", "decision", "leading reason", "items", "why")
+    table = grid(console, *headings, title="What was decided")
     rows: Counter[tuple[str, str, str]] = Counter()
     for row in ledger["decisions"]:
         rows[row["purpose"], row["decision"], row["primary"]] += row["items"]
@@ -56,9 +56,8 @@ def _rank(entry: tuple[tuple[str, str, str], int]) -> tuple[str, bool, int, str]
     return purpose, decision != "RELEASE", -number, primary
 
 
-def _kinds(ledger: dict[str, Any]) -> Table:
-    table = Table(title="Items by kind", title_justify="left")
-    table.add_column("kind")
+def _kinds(ledger: dict[str, Any], console: Console) -> Table:
+    table = grid(console, "kind", title="Items by kind")
     names = sorted({row["decision"] for row in ledger["decisions"]})
     for name in names:
         table.add_column(name, justify="right")
@@ -70,11 +69,9 @@ def _kinds(ledger: dict[str, Any]) -> Table:
     return table
 
 
-def _telemetry(ledger: dict[str, Any]) -> Table:
-    table = Table(title="Telemetry for other uses than running the service", title_justify="left")
-    for name in ("purpose", "decision", "leading reason"):
-        table.add_column(name)
-    table.add_column("rows", justify="right")
+def _telemetry(ledger: dict[str, Any], console: Console) -> Table:
+    headings = ("purpose", "decision", "leading reason", "rows")
+    table = grid(console, *headings, title="Telemetry for other uses than running the service")
     rows: Counter[tuple[str, str, str]] = Counter()
     for row in ledger["telemetry"]["decisions"]:
         rows[row["purpose"], row["decision"], row["primary"]] += row["rows"]
@@ -83,11 +80,8 @@ def _telemetry(ledger: dict[str, Any]) -> Table:
     return table
 
 
-def _released(ledger: dict[str, Any]) -> Table:
-    table = Table(title="What was released", title_justify="left")
-    for name in ("purpose", "kind"):
-        table.add_column(name)
-    table.add_column("items", justify="right")
+def _released(ledger: dict[str, Any], console: Console) -> Table:
+    table = grid(console, "purpose", "kind", "items", title="What was released")
     for row in ledger["released_by"]:
         table.add_row(row["purpose"], row["kind"], f"{row['items']:,}")
     return table

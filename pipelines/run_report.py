@@ -7,20 +7,23 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
+
+from pipelines.console_tables import grid, plain_console
 
 _TELEMETRY = "telemetry/"
+_LISTED = 20
+"""Rows of what a contract may have to learn; the ledger in JSON has them all."""
 
 
 def print_ledger(ledger: dict[str, Any], store: str, seconds: float, console: Console | None = None) -> None:
     """Print what became of every record, and where it went."""
-    console = console or Console()
-    console.print(_outcomes(ledger))
-    console.print(_written(ledger))
-    held = _held(ledger)
-    if held.row_count:
-        console.print(held)
-    if ledger["drift"]:
-        console.print(_drift(ledger))
+    console = console or plain_console()
+    for made in (_outcomes, _written, _held, _drift, _misfits):
+        table = made(ledger, console)
+        if table.row_count:
+            console.print(table)
+            console.print()
     rate = ledger["records"] / seconds if seconds else 0
     console.print(
         f"{ledger['records']:,} records read ({ledger['bytes_read'] / 1e6:,.1f} MB), each with exactly one "
@@ -29,26 +32,21 @@ def print_ledger(ledger: dict[str, Any], store: str, seconds: float, console: Co
     console.print(f"{rate:,.0f} records a second. Run {ledger['run_id']}, store {store}", markup=False)
 
 
-def _outcomes(ledger: dict[str, Any]) -> Table:
-    table = Table(title="What became of the records", title_justify="left")
-    for name in ("source", "event type", "outcome"):
-        table.add_column(name)
-    table.add_column("records", justify="right")
+def _outcomes(ledger: dict[str, Any], console: Console) -> Table:
+    headings = ("source", "event type", "outcome", "records")
+    table = grid(console, *headings, title="What became of the records")
     by_type: Counter[tuple[str, str, str]] = Counter()
     for row in ledger["by_type"]:
         by_type[(row["source"], row["event_type"], row["outcome"])] += row["records"]
-    for (source, event, outcome), number in sorted(by_type.items()):
-        table.add_row(source, event, outcome, f"{number:,}")
+    for key, number in sorted(by_type.items()):
+        table.add_row(*map(Text, key), f"{number:,}")
     for outcome, number in ledger["outcomes"].items():
-        table.add_row("all", "", outcome, f"{number:,}", style="bold")
+        table.add_row("all", "all", outcome, f"{number:,}", style="bold")
     return table
 
 
-def _written(ledger: dict[str, Any]) -> Table:
-    table = Table(title="What was written", title_justify="left")
-    table.add_column("lane")
-    table.add_column("table or kind")
-    table.add_column("rows", justify="right")
+def _written(ledger: dict[str, Any], console: Console) -> Table:
+    table = grid(console, "lane", "table or kind", "rows", title="What was written")
     for name, number in ledger["rows"].items():
         if name.startswith(_TELEMETRY):
             table.add_row("service and metadata", name, f"{number:,}")
@@ -57,10 +55,8 @@ def _written(ledger: dict[str, Any]) -> Table:
     return table
 
 
-def _held(ledger: dict[str, Any]) -> Table:
-    table = Table(title="Records that are sealed whole", title_justify="left")
-    table.add_column("reason")
-    table.add_column("records", justify="right")
+def _held(ledger: dict[str, Any], console: Console) -> Table:
+    table = grid(console, "reason", "records", title="Records that are sealed whole")
     reasons: Counter[str] = Counter()
     for row in ledger["by_type"]:
         if row["outcome"] in ("rejected", "unknown"):
@@ -70,14 +66,24 @@ def _held(ledger: dict[str, Any]) -> Table:
     return table
 
 
-def _drift(ledger: dict[str, Any]) -> Table:
-    table = Table(title="Fields that no contract names (sealed)", title_justify="left")
-    for name in ("table", "below", "JSON type", "hash of the name"):
-        table.add_column(name)
-    table.add_column("values", justify="right")
-    for row in ledger["drift"][:20]:
+def _drift(ledger: dict[str, Any], console: Console) -> Table:
+    headings = ("table", "below", "JSON type", "hash of the name", "values")
+    table = grid(console, *headings, title="Fields that no contract names (sealed)")
+    for row in ledger["drift"][:_LISTED]:
         place = row["parent"] or "(the event)"
-        table.add_row(row["table"], place, row["json_type"], row["name_digest"], f"{row['values']:,}")
-    if len(ledger["drift"]) > 20:
-        table.caption = f"and {len(ledger['drift']) - 20} more (see --json)"
+        words = map(Text, (row["table"], place, row["json_type"], row["name_digest"]))
+        table.add_row(*words, f"{row['values']:,}")
+    return _cut_off(table, len(ledger["drift"]))
+
+
+def _misfits(ledger: dict[str, Any], console: Console) -> Table:
+    table = grid(console, "table", "field", "values", title="Values that do not fit their field (sealed)")
+    for row in ledger["misfits"][:_LISTED]:
+        table.add_row(Text(row["table"]), Text(row["field"]), f"{row['values']:,}")
+    return _cut_off(table, len(ledger["misfits"]))
+
+
+def _cut_off(table: Table, all_rows: int) -> Table:
+    if all_rows > _LISTED:
+        table.caption = f"and {all_rows - _LISTED} more (see --json)"
     return table

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import io
+import re
 from typing import Any
 
+import pytest
 from rich.console import Console
 
 from pipelines.run_report import print_ledger
@@ -20,9 +22,7 @@ def printed(ledger: dict[str, Any], store: str = "my-store", seconds: float = 10
 
 def rows(text: str) -> list[list[str]]:
     """The cells of all table rows."""
-    return [
-        [cell.strip() for cell in line.strip("│┃ ").split("│")] for line in text.splitlines() if "│" in line
-    ]
+    return [re.split(r"\s{2,}", line.strip()) for line in text.splitlines()]
 
 
 def drifted(number: int) -> dict[str, Any]:
@@ -48,9 +48,9 @@ def test_every_outcome_is_told_by_source_and_type() -> None:
         ["zoom", "meeting.started", "separated", "338"],
         ["zoom", "-", "rejected", "3"],
         ["-", "-", "unknown", "2"],
-        ["all", "", "separated", "12,338"],
-        ["all", "", "rejected", "5"],
-        ["all", "", "unknown", "2"],
+        ["all", "all", "separated", "12,338"],
+        ["all", "all", "rejected", "5"],
+        ["all", "all", "unknown", "2"],
     ):
         assert table.count(expected) == 1
 
@@ -94,6 +94,47 @@ def test_much_drift_is_cut_and_counted() -> None:
     text = printed(drifted(23))
     assert len([row for row in rows(text) if row[0] == "zoom_meeting"]) == 20
     assert "and 3 more (see --json)" in text
+
+
+def test_values_that_do_not_fit_are_told_by_their_field() -> None:
+    ledger = copy.deepcopy(LEDGER)
+    fields = [f"payload.object.participant.field_{number}" for number in range(23)]
+    ledger["misfits"] = [{"table": "zoom_meeting", "field": name, "values": 1_234} for name in fields]
+    text = printed(ledger)
+    told = [row for row in rows(text) if row[0] == "zoom_meeting"]
+    assert told == [["zoom_meeting", name, "1,234"] for name in fields[:20]]
+    assert "and 3 more (see --json)" in text
+    assert "do not fit" not in printed(LEDGER)
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_nothing_is_cut_from_a_name(width: int) -> None:
+    ledger = drifted(1)
+    name, place = "telemetry/" + "n" * 70, "payload." + "p" * 50
+    ledger["rows"], ledger["drift"][0]["parent"] = {name: 7}, place
+    out = io.StringIO()
+    print_ledger(ledger, "S", 1.0, Console(file=out, width=width, color_system=None))
+    text = out.getvalue()
+    assert text.count("n" * 20) > 0 < text.count("p" * 5)
+    assert (text.count("n"), text.count("p")) == (whole_of(ledger, "n"), whole_of(ledger, "p"))
+
+
+def whole_of(ledger: dict[str, Any], letter: str) -> int:
+    """How often a letter stands in a report that has all the room it needs."""
+    out = io.StringIO()
+    print_ledger(ledger, "S", 1.0, Console(file=out, width=500, color_system=None))
+    return out.getvalue().count(letter)
+
+
+def test_a_file_gets_wide_plain_columns_and_a_terminal_its_own_width(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ledger = {**LEDGER, "rows": {f"telemetry/{'x' * 120}": 7}}
+    print_ledger(ledger, "S", 1.0)
+    written = capsys.readouterr().out
+    assert "x" * 120 in written
+    assert "│" not in written
+    assert "\x1b" not in written
 
 
 def test_the_end_says_what_was_read_and_how_fast() -> None:
