@@ -8,13 +8,13 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from pipelines.run_erase import EraseOptions, run_erase
 from pipelines.run_rotation import RotationRequest, rotate_all
 from schemas.errors import InfrastructureFault
 from schemas.tables import QUARANTINE_BLOBS, QUARANTINE_KEYS
-from tests.pipeline.release_world import TRAINING, World, chat, meeting
+from tests.pipeline.release_world import AS_OF, TRAINING, World, chat, meeting
 from tests.pipeline.support import RECEIVED, opened
 from tests.unit.transforms.key_samples import open_all
-from transforms.key_rotation_plan import key_table
 from transforms.keys import create_key_directory, load_release_keys
 from transforms.opening import VaultOpener
 from transforms.sealed_format import BlobRow, KeyRow
@@ -73,7 +73,7 @@ def test_a_run_with_retired_keys_is_refused_and_changes_nothing(world: World) ->
 
 def test_a_backup_from_before_an_erasure_opens_nothing_after_it(world: World) -> None:
     shutil.copytree(world.store, world.folder / "backup")
-    erased = destroy_one_key(world)
+    erased = erase_ada(world)
     rotate(world)
     keys = load_release_keys(world.keys / "release")
     backup, now = Store.open(world.folder / "backup"), Store.open(world.store)
@@ -83,19 +83,38 @@ def test_a_backup_from_before_an_erasure_opens_nothing_after_it(world: World) ->
     ]
     blobs = [BlobRow(**row) for row in backup.read_table(QUARANTINE_BLOBS).to_pylist()]
     together = VaultOpener(keys, everything).open_blobs(blobs)
-    assert {broken.key_id for broken in together.broken} == {erased}
+    assert {broken.key_id for broken in together.broken} == erased
 
 
-def destroy_one_key(world: World) -> bytes:
-    """Destroy one data key, as an erasure does."""
-    store = Store.open(world.store)
-    files = [record.path for record in store.files(QUARANTINE_KEYS)]
-    rows = [KeyRow(**row) for row in store.read_table(QUARANTINE_KEYS).to_pylist()]
-    erased = next(row.key_id for row in rows if row.covers == "data")
-    with store.writer("erase-00001", QUARANTINE_KEYS) as writer:
-        writer.append(key_table(row for row in rows if row.key_id != erased))
-        store.commit("erase-00001", writer.close(), {}, files)
+def test_until_the_rotation_a_backup_opens_what_was_erased(world: World) -> None:
+    """What docs/keys.md says is not true of an erasure alone."""
+    shutil.copytree(world.store, world.folder / "backup")
+    erase_ada(world)
+    backup = Store.open(world.folder / "backup")
+    assert not open_all(backup, load_release_keys(world.keys / "release")).broken
+
+
+def erase_ada(world: World) -> set[bytes]:
+    """Erase Ada; gives the data keys that are no more."""
+    before = data_keys(world)
+    asked = EraseOptions(
+        store=str(world.store),
+        keys=world.keys / "release",
+        consents=(world.consents,),
+        registry=world.registry,
+        as_of=AS_OF,
+        subjects=("cofferdam.user_id:ada",),
+        max_share=100.0,
+        allow_test_keys=True,
+    )
+    run_erase(asked, show_progress=False)
+    erased = before - data_keys(world)
+    assert erased
     return erased
+
+
+def data_keys(world: World) -> set[bytes]:
+    return {row["key_id"] for row in world.rows(QUARANTINE_KEYS) if row["covers"] == "data"}
 
 
 # --- what is lost with a key --------------------------------------------------------------------------------
