@@ -28,7 +28,11 @@ from transforms.release_reading import (
     ANYWHERE,
     COUNTS,
     FILES,
+    ITEMS,
+    MARKED,
     MEETINGS,
+    NAMED,
+    ONLY,
     OWNERLESS,
     READ,
     ROWS,
@@ -63,31 +67,27 @@ def build_release(
     """
     request = rules.request
     start = pipeline | "Start" >> beam.Create([settings.run_id], reshuffle=False)
-    items = pipeline | "ReadItems" >> ReadItems(settings, request.recipient)  # (meeting, table[items])
-    roster = pipeline | "ReadRoster" >> ReadRoster(settings)  # (meeting, table[roster])
-    signals = pipeline | "ReadSignals" >> ReadSignals(settings)  # by meeting, by person, of anything
-    first = _decided("First", start, items, roster, signals, settings, rules, keys, DECIDE)
+    first = _decided("First", start, {}, settings, rules, keys, DECIDE)
     written = first[TASKS] | "OpenAndWrite" >> OpenAndWrite(settings, request.purposes, keys)
 
-    scopes = pipeline | "ReadTelemetry" >> ReadTelemetry(settings)  # (meeting, table[scopes])
-    telemetry = {"scopes": scopes, "roster": roster, **first[_PEOPLE]} | "DecideTelemetry" >> DecideTelemetry(
+    scopes = pipeline | "ReadTelemetry" >> ReadTelemetry(settings)  # scopes by meeting
+    telemetry = {"scopes": scopes, **first[_PEOPLE]} | "DecideTelemetry" >> DecideTelemetry(
         settings, rules, first[OWNERLESS], first[READ]
     )
     done = (written[FILES], written[COUNTS], first[FILES], telemetry[FILES])
     sighting = start | "LookAgain" >> LookAgain(settings, rules.registry_hash, done)  # Sighting
     changed = (sighting, first[READ])
+    to_go = first[AGAIN] | "ToGo" >> when_changed(*changed)
     second = _decided(
         "Second",
         start | "StartAgain" >> when_changed(*changed),
-        first[AGAIN] | "ItemsAgain" >> when_changed(*changed),
-        roster | "RosterAgain" >> when_changed(*changed),
-        signals,
+        {ONLY: to_go},
         settings,
         rules,
         keys,
         SINK,
     )
-    lost = (first[TASKS] | "Decided" >> when_changed(*changed), second[TASKS]) | "LostTasks" >> LostTasks()
+    lost = (to_go, second[AGAIN]) | "LostTasks" >> LostTasks()
     _ = pipeline | "Commit" >> CommitRelease(
         settings,
         rules,
@@ -109,23 +109,31 @@ def build_release(
 def _decided(
     name: str,
     start: Any,
-    items: Any,
-    roster: Any,
-    signals: Any,
+    only: Mapping[str, Any],
     settings: ReleaseSettings,
     rules: ReleaseRules,
     keys: ReleaseKeys,
     stage: str,
+    *,
+    log: str | None = None,
 ) -> Mapping[str, Any]:
-    """Decide about items with the records as they are now."""
-    records = start | f"{name}Records" >> ReadRecords(settings, rules, keys)  # (pseudonym, row)
-    aliases = start | f"{name}Aliases" >> ReadAliases(settings, keys)  # (pseudonym, Link)
+    """Decide with everything as it is now: items, rosters, records and aliases are read from their places.
+
+    Decisions are written to another store than they are about where `log` names one.
+    """
+    items = start | f"{name}Items" >> ReadItems(settings, rules.request.recipient)  # items, marked by meeting
+    roster = start | f"{name}Roster" >> ReadRoster(settings)  # rows by meeting
+    records = start | f"{name}Records" >> ReadRecords(settings, rules, keys)  # rows by identifier
+    aliases = start | f"{name}Aliases" >> ReadAliases(settings, keys)  # links by identifier
+    signals = start | f"{name}Signals" >> ReadSignals(settings)  # by meeting, by identifier, of anything
     rows = (records[ROWS], signals[ROWS]) | f"{name}Rows" >> beam.Flatten()
-    inputs = {"items": items, "roster": roster, "aliases": aliases, "rows": rows}
-    people = inputs | f"{name}People" >> FindPeople()  # links, rows
-    meetings = {"items": items, "roster": roster, "signals": signals[MEETINGS], **people}
+    inputs = {"named": (items[NAMED], roster[NAMED]), "aliases": aliases, "rows": rows}
+    people = inputs | f"{name}People" >> FindPeople(settings.digits)  # links, rows by meeting
+    own = {name: items[name] for name in (ITEMS, MARKED)}
+    meetings = {**own, "roster": roster[ROWS], "signals": signals[MEETINGS], **people, **only}
     doubts = (records[OWNERLESS], signals[ANYWHERE])
-    step = DecideMeetings(settings, rules, keys, stage, doubts, records[READ])
+    writing = settings if log is None else replace(settings, store=log)
+    step = DecideMeetings(writing, rules, keys, stage, doubts, records[READ])
     decided = meetings | f"{name}Decision" >> step
     return {
         FILES: decided[FILES],
@@ -135,7 +143,7 @@ def _decided(
         WITNESSED: decided[WITNESSED],
         READ: records[READ],
         OWNERLESS: records[OWNERLESS],
-        _PEOPLE: people,
+        _PEOPLE: {"roster": roster[ROWS], **people},
     }
 
 
@@ -161,9 +169,5 @@ def build_decisions(
         FileRecord of the files of decisions.
     """
     start = pipeline | "Start" >> beam.Create([settings.run_id], reshuffle=False)
-    items = pipeline | "ReadItems" >> ReadItems(settings, rules.request.recipient)
-    roster = pipeline | "ReadRoster" >> ReadRoster(settings)
-    signals = pipeline | "ReadSignals" >> ReadSignals(settings)
-    own = replace(settings, store=log)
-    decided = _decided("Only", start, items, roster, signals, own, rules, keys, stage)
+    decided = _decided("Only", start, {}, settings, rules, keys, stage, log=log)
     return decided[FILES]

@@ -11,10 +11,11 @@ from pipelines.consent_registry import OpenRegistry, open_registry
 from pipelines.progress_display import progress_shown
 from pipelines.release import build_release
 from pipelines.run_ingest import committed_ledger, make_pipeline, our_errors, software_version
-from schemas.tables import RELEASED
-from transforms.consent_intake import plan_records
+from schemas.tables import QUARANTINE_ITEMS, RELEASED, ROSTER
+from transforms.consent_intake import RECORDS_A_RANGE, plan_records
 from transforms.erase_orders import refuse_unfinished
 from transforms.keys import load_release_keys
+from transforms.meeting_joins import shard_digits
 from transforms.pseudonyms import join_pseudonyms
 from transforms.release_rules import ReleaseRequest, decider_of, make_rules
 from transforms.release_settings import ReleaseSettings
@@ -67,7 +68,7 @@ def run_release(options: ReleaseOptions, *, show_progress: bool) -> dict[str, An
         allow_test_keys=options.allow_test_keys,
     )
     decider_of(policies)
-    plan_records([str(path) for path in options.consents])
+    ranges = plan_records([str(path) for path in options.consents])
     run_id = new_run_id(datetime.now(UTC))
     with Store.open(options.store).writing(run_id) as current:
         delete_uncommitted(current)  # of a run that was killed
@@ -79,6 +80,7 @@ def run_release(options: ReleaseOptions, *, show_progress: bool) -> dict[str, An
             consents=tuple(map(str, options.consents)),
             registry=str(options.registry),
             version=software_version(),
+            digits=_digits(current, len(ranges)),
         )
         try:
             with progress_shown(show_progress), our_errors():
@@ -94,6 +96,11 @@ def _pinned(opened: OpenRegistry, pins: Path | None) -> Policies:
     if pins is None:
         return opened.policies
     return replace(opened.policies, pins=read_json_object(pins, "file of pins"))
+
+
+def _digits(store: Store, record_ranges: int) -> int:
+    rows = sum(record.rows for table in (QUARANTINE_ITEMS, ROSTER) for record in store.files(table))
+    return shard_digits(rows + record_ranges * RECORDS_A_RANGE)
 
 
 def delete_uncommitted(store: Store) -> None:

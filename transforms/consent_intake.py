@@ -31,6 +31,9 @@ PERSON_TYPE: Final = "registry.person"
 """Identifier type under which a registered person's own id is pseudonymised."""
 
 RANGE_BYTES: Final = 4 << 20
+RECORDS_A_RANGE: Final = RANGE_BYTES >> 11
+"""Records of the usual two kilobytes in a range."""
+
 _YES_OR_WAITING: Final = frozenset((*POSITIVE_STATUSES, *WAITING_STATUSES))
 _SUM_BYTES: Final = 16
 

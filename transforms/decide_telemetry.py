@@ -17,12 +17,13 @@ import pyarrow as pa
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
-from schemas.tables import DECISION_TELEMETRY, FIXED_TABLES, QUARANTINE_ITEMS, ROSTER
-from transforms.consent_intake import IntakeCounts, total_intake
+from schemas.tables import DECISION_TELEMETRY, FIXED_TABLES, QUARANTINE_ITEMS
+from transforms.consent_intake import IntakeCounts
 from transforms.decide_meetings import DecisionLabels, MeetingDecisions, MeetingInput, decide_meetings
 from transforms.faults import value_free
+from transforms.gather_meetings import ShardPeople, meeting_of
 from transforms.manifests import FileRecord
-from transforms.meeting_joins import NO_MEETING, concat
+from transforms.meeting_joins import HOME, concat, slices
 from transforms.parquet_files import TableWriter
 from transforms.release_reading import COUNTS, FILES
 from transforms.release_rules import DECIDE, ReleaseRules
@@ -36,6 +37,7 @@ _END = GlobalWindow().max_timestamp()
 _GATHERED: Final = 2_000
 """Scopes that wait to be decided about together: a validation costs as much for one row as for many."""
 
+_PLACED: Final = SCOPE_SCHEMA.append(pa.field(HOME, pa.string()))
 _ITEMS: Final = FIXED_TABLES[QUARANTINE_ITEMS]
 _OF_SCOPE: Final = ("table", "tenant", "meeting", "kind", "rows")
 
@@ -137,8 +139,8 @@ class DecideTelemetry(beam.PTransform[Any, Any]):
     read: Any = field(repr=False)
 
     def expand(self, inputs: Mapping[str, Any]) -> Any:
-        """scopes, roster, links, rows -> FileRecord; `counts`: TelemetryCounts."""
-        sides = [beam.pvalue.AsList(each) for each in (self.ownerless, self.read)]
+        """scopes, roster, links, rows, by meeting -> FileRecord; `counts`: TelemetryCounts."""
+        sides = [beam.pvalue.AsList(self.ownerless), beam.pvalue.AsSingleton(self.read)]
         step = _DecideScopes(self.settings, self.rules)
         return (
             dict(inputs)
@@ -163,13 +165,13 @@ class _DecideScopes(beam.DoFn):
 
     def process(
         self,
-        keyed: tuple[str, Mapping[str, Iterable[Any]]],
+        keyed: tuple[str, Mapping[str, Iterable[bytes]]],
         ownerless: Sequence[bytes],
-        read: Sequence[IntakeCounts],
+        read: IntakeCounts,
     ) -> None:
         with value_free("gather telemetry"):
-            self._records_seen = total_intake(read).fingerprint
-            self._gather(*keyed, ownerless)
+            self._records_seen = read.fingerprint
+            self._gather(keyed[1], ownerless)
         if self._scopes >= _GATHERED:
             self._decide()
 
@@ -181,22 +183,15 @@ class _DecideScopes(beam.DoFn):
                     yield _at_end(record)
         yield beam.pvalue.TaggedOutput(COUNTS, _at_end(self._counts))
 
-    def _gather(self, meeting: str, found: Mapping[str, Iterable[Any]], ownerless: Sequence[bytes]) -> None:
-        scopes = concat(found["scopes"], SCOPE_SCHEMA)
+    def _gather(self, found: Mapping[str, Iterable[bytes]], ownerless: Sequence[bytes]) -> None:
+        scopes = concat(found["scopes"], _PLACED).sort_by("scope_id")
         if not scopes.num_rows:
             return
-        scopes = scopes.sort_by("scope_id")
-        given = MeetingInput(
-            None if meeting.startswith(NO_MEETING) else meeting,
-            as_items(scopes),
-            concat(found["roster"], FIXED_TABLES[ROSTER]),
-            list(found["links"]),
-            dict(found["rows"]),
-            ownerless,
-            lane=SERVICE,
-        )
-        self._waiting.append((scopes, given))
-        self._scopes += scopes.num_rows
+        people = ShardPeople(found)
+        for home, own in slices(scopes.drop_columns([HOME]), scopes.column(HOME)):
+            given = MeetingInput(meeting_of(home), as_items(own), *people.of(home), ownerless, lane=SERVICE)
+            self._waiting.append((own, given))
+            self._scopes += own.num_rows
 
     def _decide(self) -> None:
         labels = DecisionLabels(self._settings.run_id, DECIDE, self._records_seen)

@@ -1,145 +1,194 @@
-"""Tables on their way through joins: cut by item, by meeting and by key, and put together again.
+"""Tables on their way through joins: cut into shards by meeting, by item or by key, and put together again.
+
+A shard is everything whose id begins with the same digits. It holds thousands of rows, so that a join costs
+little a row, and there are the more shards the more rows there are, so that no worker holds a ledger. Behind
+the join a shard is cut into its meetings.
 
 Beam's joins of several collections pickle what they carry, and a pickled slice carries its whole parent. So
-tables enter a join as bytes of Arrow IPC (`packed`) and are tables again behind it (`concat`).
+tables enter a join as compressed bytes of Arrow IPC (`packed`) and are tables again behind it (`concat`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import zstandard
 
 from transforms.arrow_coder import ArrowTableCoder
-from transforms.consent_intake import decode_row
 
 NO_MEETING: Final = "none"
 """What keys of items without a meeting begin with; no pseudonym does."""
 
-OTHER_MEETINGS: Final = 64
-"""Rows about other meetings that travel with a person to a meeting."""
-
-_SHARD_DIGITS: Final = 2
+SHARD_ROWS: Final = 1 << 14
+MOST_DIGITS: Final = 4
+_SPREAD_DIGITS: Final = 2
 _CODER: Final = ArrowTableCoder()
 
+HOME: Final = "home"
+"""Column with the key of the group that a row is decided in: its meeting, or a part of those without one."""
 
-def shards_by(table: pa.Table, column: str) -> Iterator[tuple[str, bytes]]:
-    """A table cut by the first byte of an id (hexadecimal text or bytes), packed."""
-    if pa.types.is_string(table.schema.field(column).type):
-        shards = pc.utf8_slice_codeunits(table.column(column), 0, _SHARD_DIGITS)
-    else:
-        first = pc.binary_slice(table.column(column).cast(pa.binary()), 0, 1)
-        shards = pa.array([each.hex() for each in first.to_pylist()], pa.string())
+MARK_IDS: Final = pa.schema([("item_id", pa.string()), (HOME, pa.string())])
+RELEASED_IDS: Final = pa.schema([("item_id", pa.string()), ("purpose", pa.string())])
+MARKS: Final = pa.schema(
+    [
+        ("item_id", pa.string()),
+        (HOME, pa.string()),
+        ("ambiguous", pa.bool_()),
+        ("released_for", pa.list_(pa.string())),
+    ]
+)
+"""What is to be known of some items beyond their rows; most items have no mark."""
+
+Shards = Iterator[tuple[str, bytes]]
+
+
+def shard_digits(rows: int) -> int:
+    """How many hexadecimal digits of an id name a shard, so that few thousand of so many rows are in each."""
+    digits = 1
+    while digits < MOST_DIGITS and rows >> 4 * digits > SHARD_ROWS:
+        digits += 1
+    return digits
+
+
+def homes(table: pa.Table) -> pa.ChunkedArray:
+    """The group that each row is decided in; what has no meeting is spread by its id."""
+    keys = table.column("meeting_join")
+    if not keys.null_count:
+        return keys
+    spread = pc.utf8_slice_codeunits(table.column("item_id"), 0, _SPREAD_DIGITS)
+    return pc.coalesce(keys, pc.binary_join_element_wise(NO_MEETING, spread, ""))
+
+
+def shards_by(table: pa.Table, column: str, digits: int) -> Shards:
+    """A table cut by the first digits of an id (hexadecimal text or bytes), packed."""
+    ids = table.column(column)
+    if not pa.types.is_string(ids.type):
+        first = pc.binary_slice(ids.cast(pa.binary()), 0, (digits + 1) // 2)
+        ids = pa.array([each.hex() for each in first.to_pylist()], pa.string())
+    yield from groups(table, pc.utf8_slice_codeunits(ids, 0, digits))
+
+
+def shards_by_home(table: pa.Table, digits: int) -> Shards:
+    """A table with a column `HOME` cut so that no group is in two shards, packed."""
+    keys = table.column(HOME)
+    spread = min(digits, _SPREAD_DIGITS)
+    shards = pc.if_else(
+        pc.starts_with(keys, NO_MEETING),
+        pc.utf8_slice_codeunits(keys, len(NO_MEETING), len(NO_MEETING) + spread),
+        pc.utf8_slice_codeunits(keys, 0, digits),
+    )
     yield from groups(table, shards)
 
 
-def by_meeting(table: pa.Table) -> Iterator[tuple[str, bytes]]:
-    """A table cut by meeting, packed; what has none is spread by its id."""
-    keys = table.column("meeting_join")
-    if keys.null_count:
-        spread = table.column("item_id" if "item_id" in table.column_names else "event_id")
-        shards = pc.utf8_slice_codeunits(spread, 0, _SHARD_DIGITS)
-        keys = pc.coalesce(keys, pc.binary_join_element_wise(NO_MEETING, shards, ""))
-    yield from groups(table, keys)
-
-
-def groups(table: pa.Table, keys: pa.Array | pa.ChunkedArray) -> Iterator[tuple[str, bytes]]:
+def groups(table: pa.Table, keys: pa.Array | pa.ChunkedArray) -> Shards:
     """A table cut by equal keys, packed."""
+    for key, rows in slices(table, keys):
+        yield key, packed(rows)
+
+
+def slices(table: pa.Table, keys: pa.Array | pa.ChunkedArray) -> Iterator[tuple[str, pa.Table]]:
+    """A table cut by equal keys; rows of a key keep their order."""
     if not table.num_rows:
         return
-    whole = keys.combine_chunks() if isinstance(keys, pa.ChunkedArray) else keys
-    encoded = pa.concat_arrays(whole.chunks) if isinstance(whole, pa.ChunkedArray) else whole
-    encoded = encoded.dictionary_encode()
+    whole = pa.concat_arrays(keys.chunks) if isinstance(keys, pa.ChunkedArray) else keys
+    encoded = whole.dictionary_encode()
     codes = encoded.indices.to_numpy(zero_copy_only=False)
     order = np.argsort(codes, kind="stable")
-    ordered = table.take(pa.array(order))
-    starts = np.flatnonzero(np.r_[True, np.diff(codes[order]) != 0])
-    ends = [*starts[1:].tolist(), len(order)]
-    names = encoded.dictionary.to_pylist()
-    for start, end in zip(starts.tolist(), ends, strict=True):
-        yield names[codes[order[start]]], packed(ordered.slice(start, end - start))
+    ordered = table.take(pa.array(order)).combine_chunks()
+    bounds = np.searchsorted(codes[order], np.arange(len(encoded.dictionary) + 1)).tolist()
+    for at, name in enumerate(encoded.dictionary.to_pylist()):
+        yield name, ordered.slice(bounds[at], bounds[at + 1] - bounds[at])
 
 
 def packed(table: pa.Table) -> bytes:
-    """A table as bytes, with its own rows only."""
-    return _CODER.encode(table)
+    """A table as bytes, with its own rows only; what its columns mean stays behind."""
+    plain = pa.schema([pa.field(each.name, each.type) for each in table.schema])
+    bare = table.combine_chunks().cast(plain)
+    return zstandard.ZstdCompressor(level=1).compress(_CODER.encode(bare))
 
 
 def unpacked(content: bytes) -> pa.Table:
     """The table behind some bytes."""
-    return _CODER.decode(content)
+    return _CODER.decode(zstandard.ZstdDecompressor().decompress(content))
 
 
 def concat(tables: Iterable[bytes], schema: pa.Schema) -> pa.Table:
     """Some packed tables as one."""
     found = [_as(unpacked(content), schema) for content in tables]
-    return pa.concat_tables(found) if found else schema.empty_table()
+    return pa.concat_tables(found).combine_chunks() if found else schema.empty_table()
 
 
 def _as(table: pa.Table, schema: pa.Schema) -> pa.Table:
     return table if table.schema.equals(schema) else table.cast(schema)
 
 
-def mark_items(items: pa.Table, released: pa.Table) -> pa.Table:
-    """Items with what their ids tell: whether another item has the same id, and for what they are released.
+def find_marks(items: pa.Table, released: pa.Table) -> pa.Table:
+    """What ids tell: items whose id another item has, too, and items that were released before.
 
     Args:
-        items: Rows of the items table.
-        released: Columns item_id and purpose of what was released to the recipient in question.
+        items: Item ids with their homes, as `MARK_IDS` has them.
+        released: What was released to the recipient in question, as `RELEASED_IDS` has it.
+
+    Returns:
+        One row, as `MARKS` has it, for every such item.
+    """
+    ids = items.column("item_id").to_numpy(zero_copy_only=False)
+    distinct, which, times = np.unique(ids.astype(str), return_inverse=True, return_counts=True)
+    purposes: dict[str, set[str]] = {}
+    for item_id, purpose in zip(
+        *(released.column(name).to_pylist() for name in RELEASED_IDS.names), strict=True
+    ):
+        purposes.setdefault(item_id, set()).add(purpose)
+    before = np.array([each in purposes for each in distinct.tolist()], dtype=bool)
+    chosen = np.flatnonzero(((times > 1) | before)[which])
+    marked = items.take(pa.array(chosen, pa.int64()))
+    named = [sorted(purposes.get(each, ())) for each in marked.column("item_id").to_pylist()]
+    return pa.table(
+        [*marked.columns, pa.array((times > 1)[which][chosen]), pa.array(named, pa.list_(pa.string()))],
+        schema=MARKS,
+    )
+
+
+def mark_items(items: pa.Table, marks: pa.Table) -> pa.Table:
+    """Items with what their ids tell: whether another item has the same id, and for what they are released.
 
     Returns:
         The rows with ``ambiguous`` (bool) and ``released_for`` (list of purposes).
     """
-    encoded = pc.dictionary_encode(items.column("item_id").combine_chunks())
-    if isinstance(encoded, pa.ChunkedArray):
-        encoded = encoded.combine_chunks()
-    codes = encoded.indices.to_numpy(zero_copy_only=False)
-    repeated = np.bincount(codes, minlength=1)[codes] > 1 if len(codes) else np.zeros(0, dtype=bool)
-    purposes: dict[str, list[str]] = {}
-    for row in released.select(["item_id", "purpose"]).to_pylist():
-        purposes.setdefault(row["item_id"], []).append(row["purpose"])
-    known = [sorted(set(purposes.get(each, ()))) for each in items.column("item_id").to_pylist()]
-    marked = items.append_column("ambiguous", pa.array(repeated))
-    return marked.append_column("released_for", pa.array(known, pa.list_(pa.string())))
+    ids = items.column("item_id").to_pylist() if marks.num_rows else ()
+    found: Mapping[str, Any] = {row["item_id"]: row for row in marks.to_pylist()}
+    known = [found.get(each) for each in ids]
+    if marks.num_rows:
+        ambiguous = pa.array([one is not None and one["ambiguous"] for one in known], pa.bool_())
+        before = pa.array([one["released_for"] if one else [] for one in known], pa.list_(pa.string()))
+    else:
+        ambiguous = pa.repeat(pa.scalar(False), items.num_rows)
+        before = pa.ListArray.from_arrays(
+            pa.repeat(pa.scalar(0, pa.int32()), items.num_rows + 1), pa.array([], pa.string())
+        )
+    return items.append_column("ambiguous", ambiguous).append_column("released_for", before)
 
 
-def roster_identifiers(roster: pa.Table) -> set[str]:
-    """Pseudonyms of everybody that some rows of the roster name."""
-    subjects = roster.column("subjects").combine_chunks()
-    if isinstance(subjects, pa.ChunkedArray):
-        subjects = pa.concat_arrays(subjects.chunks) if subjects.num_chunks else pa.array([], subjects.type)
-    return {each for each in pc.struct_field(subjects.flatten(), "pseudonym").to_pylist() if each is not None}
+def participants(roster: pa.Table) -> pa.Table:
+    """Everybody that some rows of the roster name, once a meeting: columns pseudonym and home."""
+    subjects = pa.concat_arrays(
+        roster.column("subjects").chunks or [pa.array([], roster.schema.field("subjects").type)]
+    )
+    rows = pc.list_parent_indices(subjects)
+    named = pc.struct_field(subjects.flatten(), "pseudonym")
+    return _once(named, roster.column("meeting_join").take(rows))
 
 
-def senders(items: pa.Table) -> set[str]:
-    """Pseudonyms of everybody that some items are from."""
-    return {each for each in pc.unique(items.column("sender_join")).to_pylist() if each is not None}
+def senders(items: pa.Table) -> pa.Table:
+    """Everybody that some items are from, once a meeting: columns pseudonym and home."""
+    return _once(items.column("sender_join"), items.column(HOME))
 
 
-def rows_for_meeting(rows: Iterable[bytes], meeting: str) -> tuple[bytes, ...]:
-    """A person's rows as one meeting needs them, sorted, each once for each time that it came.
-
-    Rows about other meetings can decide nothing; they only show what a person agreed to elsewhere. So few of
-    them are enough, and without a bound a person of ten thousand meetings would take all rows to all of them.
-    Whatever shares its id with another row stays: two records under one id are in doubt wherever they are.
-    """
-    here: list[bytes] = []
-    elsewhere: dict[str, list[bytes]] = {}
-    scope = f"meeting:{meeting}"
-    ordered = sorted(rows)
-    fields = [decode_row(row) for row in ordered]
-    ids: dict[object, int] = {}
-    for each in fields:
-        ids[each.get("id")] = ids.get(each.get("id"), 0) + 1
-    for row, each in zip(ordered, fields, strict=True):
-        named = each.get("scope")
-        is_other = isinstance(named, str) and named.startswith("meeting:") and named != scope
-        if is_other and ids[each.get("id")] == 1:
-            elsewhere.setdefault(str(each.get("event_time")), []).append(row)
-        else:
-            here.append(row)
-    newest = [row for time in sorted(elsewhere, reverse=True) for row in elsewhere[time]]
-    return tuple(sorted([*here, *newest[:OTHER_MEETINGS]]))
+def _once(pseudonyms: Any, meetings: Any) -> pa.Table:
+    pairs = pa.table([pseudonyms, meetings], names=["pseudonym", HOME])
+    known = pairs.filter(pc.is_valid(pairs.column("pseudonym")))
+    return known.group_by(["pseudonym", HOME]).aggregate([])

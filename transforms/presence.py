@@ -18,10 +18,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-from transforms.presence_claims import lineages_of, refusals_of
 from transforms.presence_classes import (
     ItemClass,
     MeetingClasses,
@@ -31,6 +29,7 @@ from transforms.presence_classes import (
     places_of,
     roots_of,
 )
+from transforms.presence_items import UNKNOWN, ItemColumns
 from transforms.presence_people import Identity, Persons, identify
 from transforms.presence_roster import (
     ALWAYS_AFTER,
@@ -38,6 +37,7 @@ from transforms.presence_roster import (
     OUTSIDE,
     UNIDENTIFIED,
     MeetingRoster,
+    RosterRow,
     Stay,
     read_roster,
 )
@@ -63,19 +63,20 @@ Up to it, presence is exact to the millisecond. Beyond, time is cut into steps o
 milliseconds, and whoever was there in a part of a step counts as there in all of it.
 """
 
+_CLASS_WORDS: Final = ("sender_join", "tenant_join", "kind", "region")
 _MILLISECOND: Final = 1_000_000
 _ID_DIGITS: Final = 32
-_UNKNOWN: Final = -1
 
 
 def meeting_people(items: pa.Table, roster: pa.Table, persons: Persons) -> tuple[Person, ...]:
     """Everybody whose records decisions about a meeting's items may need; see `meeting_classes`."""
-    return _People(read_roster(roster, persons), _words(items, "sender_join")[1], persons).listed
+    senders = ItemColumns.read(items).distinct("sender_join")
+    return _People(read_roster(roster, persons), senders, persons).listed
 
 
 def meeting_classes(
-    items: pa.Table,
-    roster: pa.Table,
+    items: pa.Table | ItemColumns,
+    roster: pa.Table | Sequence[RosterRow],
     persons: Persons,
     *,
     instants: Iterable[int] | None = None,
@@ -85,7 +86,7 @@ def meeting_classes(
     """The classes of the items of one meeting; the order of rows and items changes nothing.
 
     Args:
-        items: Rows of the items table, all of one meeting.
+        items: Rows of the items table, all of one meeting, or their columns with those of `labels`.
         roster: All rows of the roster of that meeting.
         persons: Registered persons, as far as they may be in the meeting.
         instants: Instants (ns since 1970) that the end of a recording is compared with: the times of the
@@ -97,19 +98,8 @@ def meeting_classes(
     Raises:
         ValueError: The items are of several meetings.
     """
-    return _Meeting(items, roster, persons, instants, labels, people_in_segments).classes()
-
-
-def _words(table: pa.Table, name: str) -> tuple[Numbers, list[Any]]:
-    """A column as numbers into its distinct values; -1 for null."""
-    column = table.column(name).combine_chunks()
-    encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
-    codes = encoded.indices.cast(pa.int64()).fill_null(_UNKNOWN).to_numpy(zero_copy_only=False)
-    return codes, encoded.dictionary.to_pylist()
-
-
-def _word(words: Sequence[Any], code: int) -> Any:
-    return None if code == _UNKNOWN else words[code]
+    columns = items if isinstance(items, ItemColumns) else ItemColumns.read(items, labels)
+    return _Meeting(columns, roster, persons, instants, labels, people_in_segments).classes()
 
 
 class _People:
@@ -209,21 +199,20 @@ class _Meeting:
 
     def __init__(
         self,
-        items: pa.Table,
-        roster: pa.Table,
+        items: ItemColumns,
+        roster: pa.Table | Sequence[RosterRow],
         persons: Persons,
         instants: Iterable[int] | None,
         labels: Sequence[str],
         bound: int,
     ) -> None:
-        _, meetings = _words(items, "meeting_join")
+        meetings = items.distinct("meeting_join")
         if len(meetings) > 1:
             raise ValueError("the items are of several meetings")
         self._meeting = meetings[0] if meetings else None
         self._items, self._labels, self._bound = items, labels, bound
         self._roster = read_roster(roster, persons)
-        self._sender, self._senders = _words(items, "sender_join")
-        self._people = _People(self._roster, self._senders, persons)
+        self._people = _People(self._roster, items.distinct("sender_join"), persons)
         self._key_digests = np.array(
             [hashlib.sha256(one.key.encode()).digest()[:16] for one in self._people.listed], dtype="S16"
         )
@@ -236,27 +225,26 @@ class _Meeting:
         self._regions_of: dict[int, frozenset[str]] = {}
 
     def classes(self) -> MeetingClasses:
-        columns, values = self._columns()
-        distinct, which = np.unique(np.stack(columns, axis=1), axis=0, return_inverse=True)
-        found = [self._class(row, values) for row in distinct.tolist()]
+        columns, presences = self._columns()
+        number_of: dict[tuple[int, ...], int] = {}
+        which = [
+            number_of.setdefault(row, len(number_of))
+            for row in zip(*(column.tolist() for column in columns), strict=True)
+        ]
+        found = [self._class(row, presences) for row in number_of]
         classes = tuple(sorted({one.class_id: one for one in found}.values(), key=lambda one: one.class_id))
         place_of = {one.class_id: place for place, one in enumerate(classes)}
         places = np.array([place_of[one.class_id] for one in found], dtype=np.int64)
-        return MeetingClasses(self._people.listed, classes, places[which.reshape(-1)])
+        return MeetingClasses(self._people.listed, classes, places[np.array(which, dtype=np.int64)])
 
-    def _columns(self) -> tuple[list[Numbers], dict[str, list[Any]]]:
-        """What classes are made from, as numbers; and the values behind those that are words."""
-        spans = _Spans(self._items, self._roster)
-        presence, sets = _Presence(self._roster, self._people, self._bound).of(spans.start, spans.end)
-        refusal, refusals = refusals_of(self._items)
-        lineage, lineages = lineages_of(self._items)
-        values: dict[str, list[Any]] = {"presence": sets, "refusal": refusals, "lineage": lineages}
-        columns = [presence, refusal, lineage, self._sender]
-        columns += [self._comparable(spans.recorded_end), spans.doubts]
-        for name in ("tenant_join", "kind", "region", *self._labels):
-            codes, values[name] = _words(self._items, name)
-            columns.append(codes)
-        return columns, values
+    def _columns(self) -> tuple[list[Numbers], list[int]]:
+        """What classes are made from, as numbers; and the sets of people behind the first of them."""
+        items = self._items
+        spans = _Spans(items, self._roster)
+        presence, presences = _Presence(self._roster, self._people, self._bound).of(spans.start, spans.end)
+        words = [items.codes[name] for name in (*_CLASS_WORDS, *self._labels)]
+        numbers = [presence, items.refusal, items.lineage, self._comparable(spans.recorded_end), spans.doubts]
+        return [*numbers, *words], presences
 
     def _comparable(self, recorded_end: Numbers) -> Numbers:
         """Ends of recordings as one instant for all that lie between the same two to be compared with.
@@ -271,27 +259,26 @@ class _Meeting:
         moved = np.concatenate([before_all, self._instants])[at]
         return np.where(recorded_end == ALWAYS_BEFORE, recorded_end, moved)
 
-    def _class(self, row: Sequence[int], values: Mapping[str, list[Any]]) -> ItemClass:
-        presence, refusal, lineage, sender, recorded_end, doubts, tenant, kind, region, *labels = row
-        named = _word(self._senders, sender)
-        places, doubt = self._people.senders[named] if named is not None else ((), None)
-        tenant_name = _word(values["tenant_join"], tenant)
-        bits = values["presence"][presence]
+    def _class(self, row: Sequence[int], presences: Sequence[int]) -> ItemClass:
+        presence, refusal, lineage, recorded_end, doubts, *codes = row
+        names = (*_CLASS_WORDS, *self._labels)
+        sender, tenant, kind, region, *labels = map(self._items.word, names, codes)
+        places, doubt = self._people.senders[sender] if sender is not None else ((), None)
+        bits = presences[presence]
         for place in places:
             bits |= 1 << place
-        purposes = _word(values["refusal"], refusal)
-        kind_name = _word(values["kind"], kind) or ""
-        roots, lineage_known = roots_of(kind_name, values["lineage"][lineage])
+        purposes = None if refusal == UNKNOWN else self._items.refusals[refusal]
+        roots, lineage_known = roots_of(kind or "", self._items.lineages[lineage])
         content = {
             "meeting": self._meeting,
-            "tenant": tenant_name,
-            "kind": kind_name,
+            "tenant": tenant,
+            "kind": kind or "",
             "roots": roots,
             "lineage_known": lineage_known,
-            "labels": tuple(_word(values[name], at) for name, at in zip(self._labels, labels, strict=True)),
-            "regions": self._regions(bits, _word(values["region"], region)),
+            "labels": tuple(labels),
+            "regions": self._regions(bits, region),
             "recorded_end": None if recorded_end == ALWAYS_BEFORE else recorded_end * _MILLISECOND,
-            "doubts": self._doubts(doubts, doubt, tenant_name),
+            "doubts": self._doubts(doubts, doubt, tenant),
             "objection": None if purposes is None else Objection(places, purposes),
         }
         return ItemClass(class_id=self._class_id(content, bits), presence=bits, **content)
@@ -331,12 +318,12 @@ class _Spans:
     was captured cannot be younger than the event that brings it.
     """
 
-    def __init__(self, items: pa.Table, roster: MeetingRoster) -> None:
+    def __init__(self, items: ItemColumns, roster: MeetingRoster) -> None:
         begin = ALWAYS_BEFORE if roster.start is None else roster.start
         finish = ALWAYS_AFTER if roster.end is None else roster.end
-        start, started = _times(items, "recorded_start")
-        end, ended = _times(items, "recorded_end")
-        event, told = _times(items, "event_time")
+        start, started = items.times["recorded_start"]
+        end, ended = items.times["recorded_end"]
+        event, told = items.times["event_time"]
         only_start = started & ~ended
         self.end = np.where(ended, end, np.where(told, event, finish))
         self.start = np.where(started, start, np.where(ended | ~told, begin, event))
@@ -357,12 +344,6 @@ class _Spans:
     def named(number: int) -> tuple[str, ...]:
         """The doubts behind a number of `doubts`."""
         return (TIMES_UNREADABLE,) * (number & 1) + (OUTSIDE,) * (number >> 1)
-
-
-def _times(items: pa.Table, name: str) -> tuple[Numbers, npt.NDArray[np.bool_]]:
-    column = items.column(name).combine_chunks()
-    known = column.is_valid().to_numpy(zero_copy_only=False)
-    return column.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False), known
 
 
 def _first_instant(roster: MeetingRoster) -> int:

@@ -34,7 +34,7 @@ _OF_PEOPLE: Final = (_JOIN, _LEAVE, _ENTER)
 _COLUMNS: Final = ("event", "subjects", "join_pseudonym", "region", "event_time", "tenant_join")
 
 
-class _Row(NamedTuple):
+class RosterRow(NamedTuple):
     """A row of the roster; its time is None where it has none."""
 
     event: str | None
@@ -99,19 +99,19 @@ class MeetingRoster:
             self.doubts.add(UNIDENTIFIED)
 
 
-def read_roster(roster: pa.Table, persons: Persons) -> MeetingRoster:
+def read_roster(roster: pa.Table | Sequence[RosterRow], persons: Persons) -> MeetingRoster:
     """The roster of one meeting, from its rows in any order.
 
     Args:
-        roster: Rows of the roster table, all of one meeting.
+        roster: Rows of the roster table, all of one meeting; or what `roster_rows` makes of them.
         persons: Registered persons.
     """
     found = MeetingRoster()
-    rows = _rows(roster)
+    rows = roster_rows(roster) if isinstance(roster, pa.Table) else roster
     found.tenants = {row.tenant for row in rows}
     _read_bounds(rows, found)
-    visits: dict[str, list[_Row]] = defaultdict(list)
-    others: dict[frozenset[str], list[_Row]] = defaultdict(list)
+    visits: dict[str, list[RosterRow]] = defaultdict(list)
+    others: dict[frozenset[str], list[RosterRow]] = defaultdict(list)
     for row in rows:
         if row.event in (_START, _END):
             continue
@@ -125,15 +125,17 @@ def read_roster(roster: pa.Table, persons: Persons) -> MeetingRoster:
     return found
 
 
-def _rows(roster: pa.Table) -> list[_Row]:
+def roster_rows(roster: pa.Table) -> list[RosterRow]:
+    """What is read of rows of the roster table, in their order; of as many meetings as there are."""
     plain = {name: roster.column(name).to_pylist() for name in _COLUMNS[:4]}
     times = roster.column("event_time").cast(pa.int64()).to_pylist()
     tenants = roster.column("tenant_join").to_pylist()
     subjects = map(stable_pseudonyms, plain["subjects"])
-    return list(map(_Row, plain["event"], subjects, plain["join_pseudonym"], plain["region"], times, tenants))
+    visits, regions = plain["join_pseudonym"], plain["region"]
+    return list(map(RosterRow, plain["event"], subjects, visits, regions, times, tenants))
 
 
-def _read_bounds(rows: Sequence[_Row], found: MeetingRoster) -> None:
+def _read_bounds(rows: Sequence[RosterRow], found: MeetingRoster) -> None:
     times: dict[str, list[int]] = {_START: [], _END: []}
     for row in rows:
         if row.time is None or row.event not in (_START, _END, *_OF_PEOPLE):
@@ -150,7 +152,7 @@ def _read_bounds(rows: Sequence[_Row], found: MeetingRoster) -> None:
         found.doubts.add(NO_END)
 
 
-def _read_visit(visit: str, rows: Sequence[_Row], persons: Persons, found: MeetingRoster) -> None:
+def _read_visit(visit: str, rows: Sequence[RosterRow], persons: Persons, found: MeetingRoster) -> None:
     """A visit has an id of its own: it lasts from its first event to its last."""
     sets = {row.subjects for row in rows}
     largest = [one for one in sets if not any(one < other for other in sets)]
@@ -206,10 +208,10 @@ def _visit_stay(joins: list[int | None], leaves: list[int | None], found: Meetin
 
 
 def _read_others(
-    others: Mapping[frozenset[str], Sequence[_Row]], persons: Persons, found: MeetingRoster
+    others: Mapping[frozenset[str], Sequence[RosterRow]], persons: Persons, found: MeetingRoster
 ) -> None:
     """Rows that name no visit are put together by person."""
-    rows_of: dict[Identity, list[_Row]] = defaultdict(list)
+    rows_of: dict[Identity, list[RosterRow]] = defaultdict(list)
     for subjects, rows in others.items():
         rows_of[identify(subjects, persons)] += rows
     for identity, rows in rows_of.items():
@@ -218,7 +220,7 @@ def _read_others(
             found.attend(identity, stay)
 
 
-def _stays(rows: Sequence[_Row], found: MeetingRoster) -> list[Stay]:
+def _stays(rows: Sequence[RosterRow], found: MeetingRoster) -> list[Stay]:
     """The stays of one person from joins and leaves alone.
 
     Every join needs a leave of its own, since the person may be there twice. Where a leave and a join fall

@@ -1,11 +1,11 @@
-"""The reading steps of a release: items, rosters, consent records and aliases, as tables and rows by key."""
+"""The reading steps of a release: items, rosters, consent records and aliases, each by its shards."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
@@ -13,32 +13,54 @@ import pyarrow.compute as pc
 
 import transforms.arrow_coder  # noqa: F401 - registers the coder of tables
 from schemas.registry import load_registry
-from schemas.tables import FIXED_TABLES, QUARANTINE_ITEMS, RELEASED, ROSTER, SIGNALS
+from schemas.tables import QUARANTINE_ITEMS, RELEASED, ROSTER, SIGNALS
 from transforms.consent_intake import (
-    Link,
     RecordIntake,
     RecordRange,
     alias_links,
     plan_records,
     read_range,
+    total_intake,
 )
 from transforms.deletion_holds import about_anything, about_meetings, person_rows
 from transforms.faults import value_free
 from transforms.keys import ReleaseKeys
 from transforms.meeting_joins import (
-    by_meeting,
+    HOME,
+    MARK_IDS,
+    RELEASED_IDS,
     concat,
-    mark_items,
+    find_marks,
+    homes,
     packed,
+    participants,
+    senders,
     shards_by,
-    unpacked,
+    shards_by_home,
 )
+from transforms.people_joins import alias_table, row_table
 from transforms.pseudonyms import join_pseudonyms
 from transforms.release_rules import ReleaseRules
 from transforms.release_settings import ReleaseSettings
 from transforms.store import Store
 
-FILES, COUNTS, TASKS, READ, OWNERLESS, ROWS, WANTED, AGAIN, UNPLACED, ANYWHERE, MEETINGS = (
+(
+    FILES,
+    COUNTS,
+    TASKS,
+    READ,
+    OWNERLESS,
+    ROWS,
+    WANTED,
+    AGAIN,
+    UNPLACED,
+    ITEMS,
+    MARKED,
+    NAMED,
+    ONLY,
+    ANYWHERE,
+    MEETINGS,
+) = (
     "files",
     "counts",
     "tasks",
@@ -48,49 +70,67 @@ FILES, COUNTS, TASKS, READ, OWNERLESS, ROWS, WANTED, AGAIN, UNPLACED, ANYWHERE, 
     "wanted",
     "again",
     "unplaced",
+    "items",
+    "marked",
+    "named",
+    "only",
     "anywhere",
     "meetings",
 )
-WITNESSED: Final = "witnessed"
-_RELEASED_IDS: Final = pa.schema([("item_id", pa.string()), ("purpose", pa.string())])
+Keyed = tuple[str, bytes]
+"""A shard's digits with a part of the shard, packed."""
+
+WITNESSED = "witnessed"
 
 
 @dataclass
 class ReadItems(beam.PTransform[Any, Any]):
-    """Items of the quarantine by meeting, marked where an id is ambiguous or released before."""
+    """Items of the quarantine, and what is to be known of some of them: ambiguous, or released before."""
 
     settings: ReleaseSettings
     recipient: str
 
-    def expand(self, pipeline: Any) -> Any:
-        """Nothing -> (meeting, packed table[items])."""
-        items = _scan(pipeline, "Items", self.settings, QUARANTINE_ITEMS)
-        released = _scan(pipeline, "Released", self.settings, RELEASED, ["item_id", "purpose", "recipient"])
-        shards = {
-            "items": items | "ItemShards" >> beam.FlatMap(shards_of_rows, "item_id"),
-            "released": released | "ReleasedShards" >> beam.FlatMap(_released_shards, self.recipient),
-        }
-        return (
-            shards
+    def expand(self, starts: Any) -> Any:
+        """Anything -> `items`, `marked` by meeting; `named`: senders by identifier. Reads once an element."""
+        digits = self.settings.digits
+        items = (
+            starts
+            | "Items" >> _Scan(self.settings, QUARANTINE_ITEMS)
+            | "ItemShards" >> beam.FlatMap(_cut_items, digits).with_outputs(MARKED, NAMED, main=ITEMS)
+        )
+        released = (
+            starts
+            | "Released" >> _Scan(self.settings, RELEASED, ["item_id", "purpose", "recipient"])
+            | "ReleasedShards" >> beam.FlatMap(_released_shards, self.recipient, digits)
+        )
+        marked = (
+            {"items": items[MARKED], "released": released}
             | "ByItem" >> beam.CoGroupByKey()
-            | "Mark" >> beam.FlatMap(_mark).with_output_types(tuple[str, bytes])
+            | "Mark" >> beam.FlatMap(_mark, digits)
+        )
+        return {ITEMS: items[ITEMS], MARKED: marked, NAMED: items[NAMED]}
+
+
+@dataclass
+class _Scan(beam.PTransform[Any, Any]):
+    """Rows of a table of the store, file by file."""
+
+    settings: ReleaseSettings
+    table: str
+    columns: list[str] | None = None
+
+    def expand(self, starts: Any) -> Any:
+        """Anything -> table, in batches."""
+        store = self.settings.store
+        return (
+            starts
+            | "Files" >> beam.FlatMap(_paths, store, self.table)
+            | "Spread" >> beam.Reshuffle()
+            | "Read" >> beam.FlatMap(_read, store, self.table, self.columns).with_output_types(pa.Table)
         )
 
 
-def _scan(
-    pipeline: Any, label: str, settings: ReleaseSettings, table: str, columns: list[str] | None = None
-) -> Any:
-    """Rows of a table of the store, file by file."""
-    return (
-        pipeline
-        | f"{label}Store" >> beam.Create([settings.store], reshuffle=False)
-        | f"{label}Files" >> beam.FlatMap(_paths, table)
-        | f"{label}Spread" >> beam.Reshuffle()
-        | f"{label}Read" >> beam.FlatMap(_read, settings.store, table, columns).with_output_types(pa.Table)
-    )
-
-
-def _paths(store: str, table: str) -> list[str]:
+def _paths(_: object, store: str, table: str) -> list[str]:
     with value_free("list files"):
         return [record.path for record in Store.open(store).files(table)]
 
@@ -103,30 +143,28 @@ def _read(path: str, store: str, table: str, columns: list[str] | None) -> Itera
             yield pa.Table.from_batches([batch])
 
 
-def shards_of_rows(table: pa.Table, column: str) -> Iterator[tuple[str, bytes]]:
-    """Packed rows by the shard of a column."""
-    with value_free("spread"):
-        yield from shards_by(table, column)
+def _tagged(tag: str, parts: Iterable[Keyed]) -> Iterator[Any]:
+    return (beam.pvalue.TaggedOutput(tag, part) for part in parts)
 
 
-def packed_shards(content: bytes, column: str) -> Iterator[tuple[str, bytes]]:
-    """As `shards_of_rows`, for rows that are packed already."""
-    with value_free("spread"):
-        yield from shards_by(unpacked(content), column)
+def _cut_items(items: pa.Table, digits: int) -> Iterator[Any]:
+    with value_free("spread items"):
+        placed = items.append_column(HOME, homes(items))
+        yield from shards_by_home(placed, digits)
+        yield from _tagged(MARKED, shards_by(placed.select(MARK_IDS.names), "item_id", digits))
+        yield from _tagged(NAMED, shards_by(senders(placed), "pseudonym", digits))
 
 
-def _released_shards(table: pa.Table, recipient: str) -> Iterator[tuple[str, bytes]]:
+def _released_shards(table: pa.Table, recipient: str, digits: int) -> Iterator[Keyed]:
     with value_free("spread"):
         mine = table.filter(pc.equal(table.column("recipient"), recipient))
-        yield from shards_by(mine.select(["item_id", "purpose"]), "item_id")
+        yield from shards_by(mine.select(RELEASED_IDS.names), "item_id", digits)
 
 
-def _mark(shard: tuple[str, Mapping[str, Iterable[bytes]]]) -> Iterator[tuple[str, bytes]]:
+def _mark(shard: tuple[str, Mapping[str, Iterable[bytes]]], digits: int) -> Iterator[Keyed]:
     with value_free("mark items"):
-        items = concat(shard[1]["items"], FIXED_TABLES[QUARANTINE_ITEMS])
-        released = concat(shard[1]["released"], _RELEASED_IDS)
-        if items.num_rows:
-            yield from by_meeting(mark_items(items, released))
+        marks = find_marks(concat(shard[1]["items"], MARK_IDS), concat(shard[1]["released"], RELEASED_IDS))
+        yield from shards_by_home(marks, digits)
 
 
 @dataclass
@@ -135,15 +173,20 @@ class ReadRoster(beam.PTransform[Any, Any]):
 
     settings: ReleaseSettings
 
-    def expand(self, pipeline: Any) -> Any:
-        """Nothing -> (meeting, packed table[roster])."""
-        roster = _scan(pipeline, "Roster", self.settings, ROSTER)
-        return roster | "ByMeeting" >> beam.FlatMap(_by_meeting).with_output_types(tuple[str, bytes])
+    def expand(self, starts: Any) -> Any:
+        """Anything -> `rows` by meeting; `named`: people by identifier. Reads once an element."""
+        return (
+            starts
+            | "Roster" >> _Scan(self.settings, ROSTER)
+            | "Shards" >> beam.FlatMap(_cut_roster, self.settings.digits).with_outputs(NAMED, main=ROWS)
+        )
 
 
-def _by_meeting(table: pa.Table) -> Iterator[tuple[str, bytes]]:
-    with value_free("spread"):
-        yield from by_meeting(table.filter(pc.is_valid(table.column("meeting_join"))))
+def _cut_roster(table: pa.Table, digits: int) -> Iterator[Any]:
+    with value_free("spread roster"):
+        roster = table.filter(pc.is_valid(table.column("meeting_join")))
+        yield from shards_by_home(roster.append_column(HOME, roster.column("meeting_join")), digits)
+        yield from _tagged(NAMED, shards_by(participants(roster), "pseudonym", digits))
 
 
 @dataclass
@@ -152,20 +195,24 @@ class ReadSignals(beam.PTransform[Any, Any]):
 
     settings: ReleaseSettings
 
-    def expand(self, pipeline: Any) -> Any:
-        """Nothing -> `meetings`: (meeting, packed table); `anywhere`: such; `rows`: (pseudonym, row)."""
-        signals = _scan(pipeline, "Signals", self.settings, SIGNALS)
-        return signals | "Sort" >> beam.FlatMap(_sorted_signals).with_outputs(ANYWHERE, ROWS, main=MEETINGS)
+    def expand(self, starts: Any) -> Any:
+        """Anything -> `meetings` by meeting; `anywhere`: packed table; `rows` by identifier."""
+        return (
+            starts
+            | "Signals" >> _Scan(self.settings, SIGNALS)
+            | "Sort"
+            >> beam.FlatMap(_sorted_signals, self.settings.digits).with_outputs(ANYWHERE, ROWS, main=MEETINGS)
+        )
 
 
-def _sorted_signals(table: pa.Table) -> Iterator[Any]:
+def _sorted_signals(table: pa.Table, digits: int) -> Iterator[Any]:
     with value_free("sort signals"):
-        yield from by_meeting(about_meetings(table))
+        placed = about_meetings(table)
+        yield from shards_by_home(placed.append_column(HOME, placed.column("meeting_join")), digits)
         anywhere = about_anything(table)
         if anywhere.num_rows:
             yield beam.pvalue.TaggedOutput(ANYWHERE, packed(anywhere))
-        for keyed in person_rows(table):
-            yield beam.pvalue.TaggedOutput(ROWS, keyed)
+        yield from _tagged(ROWS, shards_by(row_table(list(person_rows(table))), "pseudonym", digits))
 
 
 @dataclass
@@ -177,13 +224,18 @@ class ReadRecords(beam.PTransform[Any, Any]):
     keys: ReleaseKeys = field(repr=False)
 
     def expand(self, starts: Any) -> Any:
-        """Anything -> (pseudonym, row); `ownerless`: row; `read`: IntakeCounts. Reads once an element."""
-        return (
+        """Anything -> `rows` by identifier; `ownerless`: row; `read`: IntakeCounts. Reads once an element."""
+        found = (
             starts
             | "Plan" >> beam.FlatMap(_plan, self.settings).with_output_types(RecordRange)
             | "Spread" >> beam.Reshuffle()
-            | "Verify" >> beam.ParDo(_Verify(self.rules, self.keys)).with_outputs(OWNERLESS, READ, main=ROWS)
+            | "Verify"
+            >> beam.ParDo(_Verify(self.settings, self.rules, self.keys)).with_outputs(
+                OWNERLESS, READ, main=ROWS
+            )
         )
+        read = found[READ] | "Total" >> beam.CombineGlobally(total_intake)
+        return {ROWS: found[ROWS], OWNERLESS: found[OWNERLESS], READ: read}
 
 
 def _plan(_: object, settings: ReleaseSettings) -> list[RecordRange]:
@@ -192,8 +244,8 @@ def _plan(_: object, settings: ReleaseSettings) -> list[RecordRange]:
 
 
 class _Verify(beam.DoFn):
-    def __init__(self, rules: ReleaseRules, keys: ReleaseKeys) -> None:
-        self._rules, self._keys = rules, keys
+    def __init__(self, settings: ReleaseSettings, rules: ReleaseRules, keys: ReleaseKeys) -> None:
+        self._settings, self._rules, self._keys = settings, rules, keys
 
     def setup(self) -> None:
         self._pseudonyms = join_pseudonyms(self._keys)
@@ -203,11 +255,13 @@ class _Verify(beam.DoFn):
             intake = RecordIntake(
                 self._rules.signing_keys, self._pseudonyms, allow_test_keys=self._rules.allow_test_keys
             )
+            owned: list[tuple[str, bytes]] = []
             for pseudonym, row in intake.take(read_range(part)):
                 if pseudonym is None:
                     yield beam.pvalue.TaggedOutput(OWNERLESS, row)
                 else:
-                    yield pseudonym, row
+                    owned.append((pseudonym, row))
+            yield from shards_by(row_table(owned), "pseudonym", self._settings.digits)
             yield beam.pvalue.TaggedOutput(READ, intake.counts)
 
 
@@ -219,12 +273,12 @@ class ReadAliases(beam.PTransform[Any, Any]):
     keys: ReleaseKeys = field(repr=False)
 
     def expand(self, starts: Any) -> Any:
-        """Anything -> (pseudonym, Link)."""
+        """Anything -> links by identifier. Reads once an element."""
         return starts | "Links" >> beam.FlatMap(_links, self.settings, self.keys)
 
 
-def _links(_: object, settings: ReleaseSettings, keys: ReleaseKeys) -> Iterator[tuple[str, Link]]:
+def _links(_: object, settings: ReleaseSettings, keys: ReleaseKeys) -> Iterator[Keyed]:
     with value_free("read aliases"):
         registry = load_registry(Path(settings.registry))
-        for link in alias_links(registry, join_pseudonyms(keys)):
-            yield link.pseudonym, link
+        links = alias_table(alias_links(registry, join_pseudonyms(keys)))
+        yield from shards_by(links, "pseudonym", settings.digits)

@@ -17,6 +17,7 @@ class ReleaseSettings:
         consents: Files and folders of records.
         registry: The registry's folder.
         version: Version of the software.
+        digits: How many hexadecimal digits of an id name a shard (`transforms.meeting_joins.shard_digits`).
     """
 
     store: str
@@ -25,3 +26,4 @@ class ReleaseSettings:
     consents: tuple[str, ...]
     registry: str
     version: str = ""
+    digits: int = 1

@@ -13,8 +13,9 @@ from transforms.commit_release import Finished, Sighting, commit_release, look_a
 from transforms.consent_intake import IntakeCounts, total_intake
 from transforms.decide_telemetry import TelemetryCounts, total_telemetry
 from transforms.faults import value_free
+from transforms.gather_meetings import AGAIN_IDS
 from transforms.manifests import FileRecord
-from transforms.meeting_joins import shards_by, unpacked
+from transforms.meeting_joins import concat
 from transforms.release_content import Openings, total_openings
 from transforms.release_counts import ReleaseCounts, total_counts
 from transforms.release_rules import ReleaseRules
@@ -42,12 +43,12 @@ def _look(_: object, settings: ReleaseSettings, registry_hash: str, *done: objec
 
 def when_changed(sighting: Any, read: Any) -> Any:
     """Let elements through only if the records are no longer those that were read first."""
-    return beam.FlatMap(_if_changed, beam.pvalue.AsSingleton(sighting), beam.pvalue.AsList(read))
+    return beam.FlatMap(_if_changed, beam.pvalue.AsSingleton(sighting), beam.pvalue.AsSingleton(read))
 
 
-def _if_changed(element: Any, sighting: Sighting, read: Sequence[IntakeCounts]) -> Iterator[Any]:
+def _if_changed(element: Any, sighting: Sighting, read: IntakeCounts) -> Iterator[Any]:
     # What cannot be read is not decided again: there is nothing to decide from, and nothing will go.
-    if sighting.fault is None and sighting.records != total_intake(read).fingerprint:
+    if sighting.fault is None and sighting.records != read.fingerprint:
         yield element
 
 
@@ -55,22 +56,15 @@ def _if_changed(element: Any, sighting: Sighting, read: Sequence[IntakeCounts]) 
 class LostTasks(beam.PTransform[Any, Any]):
     """What was decided to go and, decided again, may not."""
 
-    def expand(self, tasks: tuple[Any, Any]) -> Any:
-        """Packed table[tasks], twice -> number of items and purposes."""
-        first, second = tasks
+    def expand(self, ids: tuple[Any, Any]) -> Any:
+        """By meeting: packed ids of what may go, twice -> number of items and purposes."""
+        first, second = ids
         return (
-            {
-                "first": first | "FirstShards" >> beam.FlatMap(_by_item),
-                "second": second | "SecondShards" >> beam.FlatMap(_by_item),
-            }
-            | "ByItem" >> beam.CoGroupByKey()
+            {"first": first, "second": second}
+            | "ByMeeting" >> beam.CoGroupByKey()
             | "Compare" >> beam.Map(_lost)
+            | "Sum" >> beam.CombineGlobally(sum)
         )
-
-
-def _by_item(tasks: bytes) -> Iterator[tuple[str, bytes]]:
-    with value_free("compare decisions"):
-        yield from shards_by(unpacked(tasks).select(["item_id", "purpose"]), "item_id")
 
 
 def _lost(keyed: tuple[str, Mapping[str, Iterable[bytes]]]) -> int:
@@ -79,7 +73,8 @@ def _lost(keyed: tuple[str, Mapping[str, Iterable[bytes]]]) -> int:
 
 
 def _pairs(tables: Iterable[bytes]) -> set[tuple[str, str]]:
-    return {(row["item_id"], row["purpose"]) for table in tables for row in unpacked(table).to_pylist()}
+    ids = concat(tables, AGAIN_IDS)
+    return set(zip(ids.column("item_id").to_pylist(), ids.column("purpose").to_pylist(), strict=True))
 
 
 @dataclass

@@ -19,26 +19,16 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
 import transforms.arrow_coder  # noqa: F401 - registers the coder of tables
-from schemas.tables import DECISION_CLASSES, DECISION_ITEMS, FIXED_TABLES, QUARANTINE_ITEMS, ROSTER, SIGNALS
-from transforms.consent_intake import (
-    IntakeCounts,
-    resolve,
-    rows_of_people,
-    total_intake,
-)
-from transforms.decide_meetings import DecisionLabels, MeetingDecisions, MeetingInput, decide_meetings
+from schemas.tables import DECISION_CLASSES, DECISION_ITEMS, FIXED_TABLES
+from transforms import people_joins
+from transforms.consent_intake import IntakeCounts
+from transforms.decide_meetings import DecisionLabels, MeetingInput, decide_meetings
 from transforms.faults import value_free
+from transforms.gather_meetings import AGAIN_IDS, gather_meetings
 from transforms.keys import ReleaseKeys
-from transforms.meeting_joins import (
-    NO_MEETING,
-    concat,
-    packed,
-    roster_identifiers,
-    rows_for_meeting,
-    senders,
-    unpacked,
-)
+from transforms.meeting_joins import HOME, concat, packed, shards_by, shards_by_home
 from transforms.parquet_files import TableWriter
+from transforms.people_joins import resolve_people, rows_to_meetings
 from transforms.release_content import (
     PLACE_SCHEMA,
     TASK_SCHEMA,
@@ -58,23 +48,20 @@ from transforms.release_reading import (
     UNPLACED,
     WANTED,
     WITNESSED,
-    packed_shards,
-    shards_of_rows,
+    Keyed,
 )
-from transforms.release_rules import ReleaseRules
+from transforms.release_rules import SINK, ReleaseRules
 from transforms.release_settings import ReleaseSettings
 from transforms.store import Store
 from transforms.store_files import open_files
 from transforms.witness_releases import witness_releases
 
 _END = GlobalWindow().max_timestamp()
-_MARKED: Final = pa.schema(
-    [
-        *FIXED_TABLES[QUARANTINE_ITEMS],
-        pa.field("ambiguous", pa.bool_()),
-        pa.field("released_for", pa.list_(pa.string())),
-    ]
-)
+_IDENTIFIED: Final = {
+    "aliases": people_joins.ALIASES,
+    "wanted": people_joins.WANTED,
+    "rows": people_joins.ROWS,
+}
 _GATHERED_CELLS: Final = 100_000
 """Items, roster rows and records that wait to be decided about together."""
 
@@ -86,59 +73,47 @@ _TASK_LIST_CELLS: Final = 1_000_000
 class FindPeople(beam.PTransform[Any, Any]):
     """Who the people of each meeting are, and what records each of them has."""
 
+    digits: int
+
     def expand(self, inputs: Mapping[str, Any]) -> Any:
-        """items, roster, aliases, rows -> `links`: (meeting, Link), `rows`: (meeting, (person, rows))."""
-        named = (
-            inputs["roster"] | "Participants" >> beam.FlatMap(_participants),
-            inputs["items"] | "Senders" >> beam.FlatMap(_item_senders),
-        )
-        wanted = named | "Named" >> beam.Flatten() | "Once" >> beam.Distinct()
+        """aliases, rows, named (a list): by identifier -> `links`, `rows`: by meeting."""
+        joined = {
+            "aliases": inputs["aliases"],
+            "wanted": inputs["named"] | "Named" >> beam.Flatten(),
+            "rows": inputs["rows"],
+        }
         resolved = (
-            {"aliases": inputs["aliases"], "wanted": wanted, "rows": inputs["rows"]}
+            joined
             | "ByIdentifier" >> beam.CoGroupByKey()
-            | "Resolve" >> beam.FlatMap(_resolve).with_outputs(ROWS, WANTED, main="links")
+            | "Resolve" >> beam.FlatMap(_resolve, self.digits).with_outputs(ROWS, WANTED, main="links")
         )
         rows = (
             {"wanted": resolved[WANTED], "rows": resolved[ROWS]}
             | "ByPerson" >> beam.CoGroupByKey()
-            | "ToMeetings" >> beam.FlatMap(_to_meetings)
+            | "ToMeetings" >> beam.FlatMap(_to_meetings, self.digits)
         )
         return {"links": resolved["links"], "rows": rows}
 
 
-def _participants(keyed: tuple[str, bytes]) -> Iterator[tuple[str, str]]:
-    with value_free("list participants"):
-        yield from ((pseudonym, keyed[0]) for pseudonym in sorted(roster_identifiers(unpacked(keyed[1]))))
-
-
-def _item_senders(keyed: tuple[str, bytes]) -> Iterator[tuple[str, str]]:
-    with value_free("list senders"):
-        yield from ((pseudonym, keyed[0]) for pseudonym in sorted(senders(unpacked(keyed[1]))))
-
-
-def _resolve(keyed: tuple[str, Mapping[str, Iterable[Any]]]) -> Iterator[Any]:
+def _resolve(keyed: tuple[str, Mapping[str, Iterable[bytes]]], digits: int) -> Iterator[Any]:
     with value_free("resolve people"):
-        pseudonym, found = keyed
-        aliases = sorted(found["aliases"])
-        link = resolve(pseudonym, aliases)
-        for meeting in found["wanted"]:
-            yield meeting, link
-            if link.person is not None:
-                yield beam.pvalue.TaggedOutput(WANTED, (link.person, meeting))
-        for person, row in rows_of_people(pseudonym, aliases, found["rows"]):
-            yield beam.pvalue.TaggedOutput(ROWS, (person, row))
+        found = keyed[1]
+        tables = (concat(found[name], schema) for name, schema in _IDENTIFIED.items())
+        resolved = resolve_people(*tables)
+        yield from shards_by_home(resolved.links, digits)
+        for part in shards_by(resolved.wanted, "pseudonym", digits):
+            yield beam.pvalue.TaggedOutput(WANTED, part)
+        for part in shards_by(resolved.rows, "pseudonym", digits):
+            yield beam.pvalue.TaggedOutput(ROWS, part)
 
 
-def _to_meetings(
-    keyed: tuple[str, Mapping[str, Iterable[Any]]],
-) -> Iterator[tuple[str, tuple[str, tuple[bytes, ...]]]]:
+def _to_meetings(keyed: tuple[str, Mapping[str, Iterable[bytes]]], digits: int) -> Iterator[Keyed]:
     with value_free("spread records"):
-        person, found = keyed
-        meetings = sorted(set(found["wanted"]))
-        rows = list(found["rows"]) if meetings else []
-        for meeting in meetings:
-            if rows:
-                yield meeting, (person, rows_for_meeting(rows, meeting))
+        found = keyed[1]
+        rows = rows_to_meetings(
+            concat(found["wanted"], people_joins.WANTED), concat(found["rows"], people_joins.ROWS)
+        )
+        yield from shards_by_home(rows, digits)
 
 
 @dataclass
@@ -153,9 +128,13 @@ class DecideMeetings(beam.PTransform[Any, Any]):
     read: Any = field(repr=False)
 
     def expand(self, inputs: Mapping[str, Any]) -> Any:
-        """items, roster, signals, links, rows -> FileRecord; `tasks`, `witnessed`, `again`, `counts`."""
+        """items, marked, roster, signals, links, rows, only -> FileRecord; and by tag.
+
+        `tasks` are tables by data key; `again` names their items by meeting. Of a second decision, `only` is
+        what the first named: nothing else is decided about.
+        """
         step = _DecideMeeting(self.settings, self.rules, self.keys, self.stage)
-        sides = [beam.pvalue.AsList(side) for side in (*self.doubts, self.read)]
+        sides = [*map(beam.pvalue.AsList, self.doubts), beam.pvalue.AsSingleton(self.read)]
         return (
             dict(inputs)
             | "ByMeeting" >> beam.CoGroupByKey()
@@ -182,14 +161,17 @@ class _DecideMeeting(beam.DoFn):
 
     def process(
         self,
-        keyed: tuple[str, Mapping[str, Iterable[Any]]],
+        keyed: tuple[str, Mapping[str, Iterable[bytes]]],
         ownerless: Sequence[bytes],
         anywhere: Sequence[bytes],
-        read: Sequence[IntakeCounts],
+        read: IntakeCounts,
     ) -> Iterator[Any]:
         with self._abandoning("gather meetings"):
-            self._records_seen = total_intake(read).fingerprint
-            self._gather(*keyed, ownerless, anywhere)
+            self._records_seen = read.fingerprint
+            for home, given in gather_meetings(keyed[1], ownerless, anywhere, only_named=self._stage == SINK):
+                self._waiting.append((home, given))
+                rows = sum(map(len, given.rows.values()))
+                self._cells += given.items.num_rows + given.roster.num_rows + rows
         if self._cells >= _GATHERED_CELLS:
             with self._abandoning("decide"):
                 yield from self._decide_all()
@@ -215,63 +197,47 @@ class _DecideMeeting(beam.DoFn):
                 writer.abandon()
             raise
 
-    def _gather(
-        self,
-        meeting: str,
-        found: Mapping[str, Iterable[Any]],
-        ownerless: Sequence[bytes],
-        anywhere: Sequence[bytes],
-    ) -> None:
-        items = concat(found["items"], _MARKED)
-        if not items.num_rows:
-            return
-        given = MeetingInput(
-            None if meeting.startswith(NO_MEETING) else meeting,
-            items.sort_by([("item_id", "ascending"), ("key_id", "ascending")]),
-            concat(found["roster"], FIXED_TABLES[ROSTER]),
-            list(found["links"]),
-            dict(found["rows"]),
-            ownerless,
-            [concat(each, FIXED_TABLES[SIGNALS]) for each in (found["signals"], anywhere)],
-        )
-        self._waiting.append((meeting, given))
-        self._cells += items.num_rows + given.roster.num_rows + sum(map(len, given.rows.values()))
-
     def _decide_all(self) -> Iterator[Any]:
         labels = DecisionLabels(self._settings.run_id, self._stage, self._records_seen)
         waiting, self._waiting, self._cells = self._waiting, [], 0
         decided = decide_meetings([given for _, given in waiting], self._rules, labels)
-        for (meeting, given), decisions in zip(waiting, decided, strict=True):
-            yield from self._finish(meeting, given, decisions)
+        tasks = []
+        for (home, given), decisions in zip(waiting, decided, strict=True):
+            own = release_tasks(given.items, decisions)
+            self._counts.add(given.items, decisions.classes, own)
+            if own.num_rows:
+                said = witness_releases(given, decisions, self._rules)
+                yield beam.pvalue.TaggedOutput(WITNESSED, packed(said))
+            tasks.append(own.append_column(HOME, pa.repeat(pa.scalar(home), own.num_rows)))
+        self._write(DECISION_CLASSES, [decisions.classes for decisions in decided])
+        self._write(DECISION_ITEMS, [decisions.items for decisions in decided])
+        yield from self._to_release(tasks)
 
-    def _finish(self, meeting: str, given: MeetingInput, decisions: MeetingDecisions) -> Iterator[Any]:
-        items = given.items
-        tasks = release_tasks(items, decisions)
-        self._write(DECISION_CLASSES, decisions.classes)
-        self._write(DECISION_ITEMS, decisions.items)
-        self._counts.add(items, decisions.classes, tasks)
+    def _to_release(self, tasks: Sequence[pa.Table]) -> Iterator[Any]:
         for piece in _in_pieces(tasks):
-            signed = with_warrants(piece, self._keys, self._settings.run_id)
-            yield beam.pvalue.TaggedOutput(TASKS, packed(signed))
-        if tasks.num_rows:
-            chosen = pc.is_in(items.column("item_id"), value_set=pc.unique(tasks.column("item_id")))
-            yield beam.pvalue.TaggedOutput(AGAIN, (meeting, packed(items.filter(chosen))))
-            said = witness_releases(given, decisions, self._rules)
-            yield beam.pvalue.TaggedOutput(WITNESSED, packed(said))
+            for part in shards_by_home(piece.select(AGAIN_IDS.names), self._settings.digits):
+                yield beam.pvalue.TaggedOutput(AGAIN, part)
+            signed = with_warrants(piece.select(TASK_SCHEMA.names), self._keys, self._settings.run_id)
+            for part in shards_by(signed, "key_id", self._settings.digits):
+                yield beam.pvalue.TaggedOutput(TASKS, part)
 
-    def _write(self, table: str, rows: pa.Table) -> None:
+    def _write(self, table: str, rows: Sequence[pa.Table]) -> None:
+        if not rows:
+            return
         if table not in self._writers:
             files = open_files(self._settings.store)
             self._writers[table] = TableWriter(files, self._settings.run_id, table, FIXED_TABLES[table])
-        self._writers[table].append(rows)
-        self._counts.rows[table] += rows.num_rows
+        together = pa.concat_tables(rows)
+        self._writers[table].append(together)
+        self._counts.rows[table] += together.num_rows
 
 
 def _at_end(value: Any) -> WindowedValue:
     return WindowedValue(value, _END, (GlobalWindow(),))
 
 
-def _in_pieces(tasks: pa.Table) -> Iterator[pa.Table]:
+def _in_pieces(tables: Sequence[pa.Table]) -> Iterator[pa.Table]:
+    tasks = pa.concat_tables(tables) if tables else TASK_SCHEMA.empty_table()
     if not tasks.num_rows:
         return
     widest = max(1, pc.max(pc.list_value_length(tasks.column("record_ids"))).as_py())
@@ -289,16 +255,16 @@ class OpenAndWrite(beam.PTransform[Any, Any]):
     keys: ReleaseKeys = field(repr=False)
 
     def expand(self, tasks: Any) -> Any:
-        """Packed table[tasks] -> FileRecord; `counts`: Openings; `unplaced`: number that lies nowhere."""
+        """Tasks by data key -> FileRecord; `counts`: Openings; `unplaced`: number that lies nowhere."""
         places = (
             tasks.pipeline
             | "BlobStore" >> beam.Create([self.settings.store], reshuffle=False)
-            | "BlobPlaces" >> beam.FlatMap(_places).with_output_types(pa.Table)
+            | "BlobPlaces" >> beam.FlatMap(_places, self.settings.digits)
         )
         located = (
             {
-                TASKS: tasks | "TaskShards" >> beam.FlatMap(packed_shards, "key_id"),
-                "places": places | "PlaceShards" >> beam.FlatMap(shards_of_rows, "key_id"),
+                TASKS: tasks,
+                "places": places,
             }
             | "ByKey" >> beam.CoGroupByKey()
             | "Place" >> beam.FlatMap(_place).with_outputs(UNPLACED, main=TASKS)
@@ -312,9 +278,10 @@ class OpenAndWrite(beam.PTransform[Any, Any]):
         return {FILES: written[FILES], COUNTS: written[COUNTS], UNPLACED: located[UNPLACED]}
 
 
-def _places(store: str) -> Iterator[pa.Table]:
+def _places(store: str, digits: int) -> Iterator[Keyed]:
     with value_free("list blobs"):
-        yield from blob_places(Store.open(store))
+        for places in blob_places(Store.open(store)):
+            yield from shards_by(places, "key_id", digits)
 
 
 def _place(keyed: tuple[str, Mapping[str, Iterable[bytes]]]) -> Iterator[Any]:

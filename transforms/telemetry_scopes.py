@@ -23,7 +23,7 @@ import transforms.arrow_coder  # noqa: F401 - registers the coder of tables
 from schemas.tables import QUARANTINE_ITEMS, ROSTER, TELEMETRY, fact, leaves, telemetry_columns
 from transforms.decide_meetings import MEASURED, WHO_AND_WHEN
 from transforms.faults import value_free
-from transforms.meeting_joins import NO_MEETING, concat, groups, shards_by
+from transforms.meeting_joins import HOME, NO_MEETING, concat, shards_by, shards_by_home
 from transforms.release_settings import ReleaseSettings
 from transforms.store import Store
 
@@ -93,18 +93,20 @@ class ReadTelemetry(beam.PTransform[Any, Any]):
     settings: ReleaseSettings
 
     def expand(self, pipeline: Any) -> Any:
-        """Nothing -> (meeting, packed table[scopes])."""
+        """Nothing -> scopes by meeting."""
         return (
             pipeline
             | "Store" >> beam.Create([self.settings.store], reshuffle=False)
             | "Files" >> beam.FlatMap(_files)
             | "Spread" >> beam.Reshuffle()
             | "Read"
-            >> beam.FlatMap(_read, self.settings.store).with_output_types(tuple[str, tuple[bool, bytes]])
+            >> beam.FlatMap(_read, self.settings.store, self.settings.digits).with_output_types(
+                tuple[str, tuple[bool, bytes]]
+            )
             | "ByEvent" >> beam.GroupByKey()
             | "Link" >> beam.FlatMap(_linked)
             | "ByScope" >> beam.GroupByKey()
-            | "Scopes" >> beam.FlatMap(_scopes).with_output_types(tuple[str, bytes])
+            | "Scopes" >> beam.FlatMap(_scopes, self.settings.digits).with_output_types(tuple[str, bytes])
         )
 
 
@@ -116,7 +118,7 @@ def _files(store: str) -> list[str]:
         return [record.path for table in [*tables, *_LINKING] if tables for record in opened.files(table)]
 
 
-def _read(path: str, store: str) -> Iterator[tuple[str, tuple[bool, bytes]]]:
+def _read(path: str, store: str, digits: int) -> Iterator[tuple[str, tuple[bool, bytes]]]:
     """Rows with their event ids, and whether they tell whose meeting an event is of."""
     with value_free("read telemetry"):
         opened = Store.open(store)
@@ -131,7 +133,7 @@ def _read(path: str, store: str) -> Iterator[tuple[str, tuple[bool, bytes]]]:
             rows = pa.Table.from_batches([batch])
             for name, word in words.items():
                 rows = rows.append_column(name, pa.repeat(pa.scalar(word), len(rows)))
-            for shard, content in shards_by(rows.select(schema.names).cast(schema), "event_id"):
+            for shard, content in shards_by(rows.select(schema.names).cast(schema), "event_id", digits):
                 yield shard, (links, content)
 
 
@@ -159,7 +161,7 @@ def _linked(shard: tuple[str, Iterable[tuple[bool, bytes]]]) -> Iterator[tuple[_
         yield from ((pair, ("person", *person)) for pair, *person in people if person[1] is not None)
 
 
-def _scopes(keyed: tuple[_Pair, Iterable[tuple[Any, ...]]]) -> Iterator[tuple[str, bytes]]:
+def _scopes(keyed: tuple[_Pair, Iterable[tuple[Any, ...]]], digits: int) -> Iterator[tuple[str, bytes]]:
     with value_free("make scopes"):
         (tenant, meeting), found = keyed
         counts: Counter[tuple[str, str]] = Counter()
@@ -183,7 +185,8 @@ def _scopes(keyed: tuple[_Pair, Iterable[tuple[Any, ...]]]) -> Iterator[tuple[st
             [dict(zip(SCOPE_SCHEMA.names, row, strict=True)) for row in rows], SCOPE_SCHEMA
         )
         unlinked = NO_MEETING + _scope_id("", tenant, meeting)[:2]
-        yield from groups(made, pc.coalesce(made.column("meeting_join"), unlinked))
+        homes = pc.coalesce(made.column("meeting_join"), unlinked)
+        yield from shards_by_home(made.append_column(HOME, homes), digits)
 
 
 def _scope_id(table: str, tenant: str | None, meeting: str | None) -> str:

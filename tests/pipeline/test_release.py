@@ -168,7 +168,7 @@ def test_p01_a_missing_fact_fails_the_batch(agreed: World, monkeypatch: pytest.M
 def test_p02_items_that_do_not_reach_the_gate_fail_the_run(
     agreed: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    target = "transforms.release_reading.mark_items"
+    target = "transforms.gather_meetings.mark_items"
     monkeypatch.setattr(target, lambda items, known: mark_items(items, known)[:0])
     with pytest.raises(PromiseBroken, match="RELEASE_DOES_NOT_RECONCILE"):
         agreed.release()

@@ -27,7 +27,6 @@ from transforms.consent_intake import (
     total_intake,
 )
 from transforms.keys import create_key_directory, load_release_keys
-from transforms.meeting_joins import OTHER_MEETINGS, rows_for_meeting
 from transforms.pseudonyms import Pseudonymiser, join_pseudonyms
 
 
@@ -177,29 +176,3 @@ def test_rows_follow_an_alias() -> None:
     alias = Link("x", "p1", registered=True)
     row = encode_row({"status": "given"})
     assert list(rows_of_people("x", [alias], [row])) == [("p1", row)]
-
-
-# --- what travels to a meeting ----------------------------------------------------------------------------
-
-
-def rows(number: int, scope: str, same_id: bool = False) -> list[bytes]:
-    return [
-        encode_row({"id": "r" if same_id else f"r{scope}{at}", "scope": scope, "event_time": f"{at:05d}"})
-        for at in range(number)
-    ]
-
-
-def test_few_rows_about_other_meetings_travel_and_all_that_may_matter() -> None:
-    here, everywhere = rows(100, "meeting:m"), rows(100, "tenant:t")
-    doubtful, illegible = rows(100, "meeting:y", same_id=True), [encode_row({"id": "z", "scope": None})]
-    kept = rows_for_meeting([*here, *everywhere, *rows(500, "meeting:x"), *doubtful, *illegible], "m")
-    assert set(kept) >= {*here, *everywhere, *doubtful, *illegible}
-    assert len(kept) == 301 + OTHER_MEETINGS
-
-
-@given(seed=st.randoms(use_true_random=False))
-def test_which_rows_travel_does_not_depend_on_their_order(seed: object) -> None:
-    found = [*rows(5, "meeting:m"), *rows(100, "meeting:x")]
-    shuffled = list(found)
-    seed.shuffle(shuffled)  # type: ignore[attr-defined]
-    assert rows_for_meeting(shuffled, "m") == rows_for_meeting(found, "m")

@@ -43,7 +43,7 @@ def scopes(telemetry: list[Row], links: list[Row]) -> dict[str, Row]:
     made = [
         row
         for keyed in by_pair.items()
-        for _, content in _scopes(keyed)
+        for _, content in _scopes(keyed, 2)
         for row in unpacked(content).to_pylist()
     ]
     return {row["table"]: row for row in made}
