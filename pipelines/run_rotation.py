@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from transforms.audit_append import append_to_log
+from transforms.audit_log import merge
 from transforms.key_destruction import destroy_copies, destroy_key, finish_destruction
 from transforms.key_files import RELEASE
 from transforms.key_rotation import Rotation, retire_vaults, retired_vaults, rotate_store
@@ -83,14 +83,14 @@ def rotate_all(request: RotationRequest, *, show_progress: bool) -> dict[str, An
         stores = [stack.enter_context(Store.open(path).writing(name)) for path in request.stores]
         rotations = []
         for store in stores:
-            append_to_log(None, store.root, keys)  # of a run that was killed; refuses a log that was changed
+            merge(store, keys, datetime.now(UTC))  # of a run that was killed; refuses a log that was changed
             with _progress(show_progress, store, keys) as tell:
                 rotations.append(rotate_store(store, keys, tell))
         going = _destructible(request, keys, rotations)
         destroyed = _retire(request, keys, [store.refreshed() for store in stores], going)
         left = load_release_keys(request.keys)
         for store in stores:
-            append_to_log(None, store.root, left)
+            merge(store, left, datetime.now(UTC))
     return {
         "dry_run": False,
         "vault": keys.vault_id.hex(),
