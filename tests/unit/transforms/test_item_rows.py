@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from schemas.consent_sets import CONTENT_LIKE
 from schemas.tables import UNREADABLE
 from tests.unit.transforms.separator_samples import key_folder, take
 from transforms.item_rows import RECORD_TYPE, RECORDS_POINTED_AT
@@ -195,3 +198,39 @@ def test_whatever_may_be_a_no_is_one(consent: Any, refuses: bool, purposes: Any)
 )
 def test_what_says_neither_no_nor_where_to_look_is_no_flag(consent: Any) -> None:
     assert flag(consent) is None
+
+
+# Claims touch nothing else.
+
+WORDS = st.sampled_from(
+    ["given", "refused", "ai_training", "r-1", "audio", "voiceprint", "refuses", "status", "purposes", "yes"]
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | WORDS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(claims=st.fixed_dictionaries({}, optional={"consent": JSON, "derived_from": JSON}))
+def test_no_claim_changes_anything_else_that_a_decision_reads(claims: Row) -> None:
+    plain = row(cloud("transcript.segment", text="x"), "transcript")
+    claimed = row(cloud("transcript.segment", text="x", **claims), "transcript")
+    assert {name for name in plain if plain[name] != claimed[name]} <= {
+        "consent_flag",
+        "derived_from",
+        "event_id",
+        "item_id",
+    }
+    assert set(claimed["derived_from"] or ()) <= {*CONTENT_LIKE, UNREADABLE}
+
+
+@settings(max_examples=150, deadline=None)
+@given(consent=JSON, word=st.sampled_from(["refuses", "status", "something"]))
+def test_nothing_beside_a_no_takes_it_back(consent: Any, word: str) -> None:
+    no = {"refuses": True, "status": "withdrawn", "something": 1}[word]
+    around = consent if isinstance(consent, dict) else {}
+    found = flag({**around, word: no})
+    assert found is not None
+    assert found["refuses"] is True
