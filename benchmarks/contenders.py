@@ -51,6 +51,6 @@ def _duckdb(events: Path, output: Path, keys: Path) -> list[str]:
 
 CONTENDERS = (
     Contender(COFFERDAM, "separates, seals, checks everything, reconciles", cofferdam_command),
-    Contender(NAIVE, "separates and seals event by event, checks nothing", _naive),
+    Contender(NAIVE, "drops repeats, separates and seals event by event, checks nothing", _naive),
     Contender(DUCKDB, "converts to one Parquet file, separates nothing", _duckdb),
 )
