@@ -34,7 +34,7 @@ TENANT_TYPE = "tenant"
 PSEUDONYM_BYTES = 16
 
 _ROOT_BYTES = 32
-_MEMO_ENTRIES = 200_000  # two generations of about 250 bytes an entry: 100 MB at most
+_MEMO_ENTRIES = 40_000  # two generations of about 400 bytes an entry: 32 MB at most
 _TENANT_KEYS = 4096
 _LABEL = b"cofferdam pseudonym v1"
 
