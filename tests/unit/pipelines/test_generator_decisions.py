@@ -112,6 +112,23 @@ def test_meetings_come_to_what_their_sort_says() -> None:
     assert of_sort[ONE_OUT]["PARTICIPANT_UNIDENTIFIED"] == 0 < of_sort[ONE_OUT].total()
 
 
+def test_what_is_made_of_a_recording_that_not_all_agreed_to_is_rejected_like_it() -> None:
+    rejected: dict[str, set[str]] = defaultdict(set)
+
+    def note(meeting: Meeting) -> None:
+        decisions = Decisions()
+        decisions.add_meeting(meeting)
+        if "capture" in meeting.plan.declared:
+            assert meeting.plan.is_transcribed
+            for row in decisions.as_dict()["classes"]:
+                rejected[row["primary"]].add(row["kind"])
+
+    for _ in EventStream(Settings(60_000, seed=6), None, note).batches():
+        pass
+    assert rejected["CAPTURE_NOT_CONSENTED"] >= {"audio", "transcript", "summary"}
+    assert rejected["CAPTURE_NOT_CONSENTED"].isdisjoint({"chat", "meeting_title", "file", "unclassified"})
+
+
 @pytest.mark.parametrize("seed", [1, 2, 20260105])
 def test_some_is_released_most_is_held_for_many_reasons(seed: int, tmp_path: Path) -> None:
     generate(Settings(20_000, seed), tmp_path / "out")
