@@ -8,6 +8,7 @@ import sys
 import click
 
 _COMMANDS = {
+    "audit": ("pipelines.audit_command", "audit"),
     "consent": ("pipelines.consent_command", "consent"),
     "contracts": ("pipelines.contracts_command", "contracts"),
     "demo": ("pipelines.demo_command", "demo"),

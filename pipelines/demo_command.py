@@ -274,7 +274,21 @@ def _release(show: Demo) -> None:
     statement = f"{ledger['items']:,} items, each with the decision and the reason expected of it"
     show.check(statement, decision_differences(expected, ledger))
     click.echo(f"      {ledger['released']:,} items released, each row with the records that it rests on")
+    _audit(show, store)
     show.next_commands += _next_commands(store)
+
+
+def _audit(show: Demo, store: Path) -> None:
+    """Verify the log of all that was done, with the keys that signed it."""
+    from pipelines.audit_keys import named_verifiers
+    from pipelines.audit_report import checkpoint_text
+    from transforms.audit_verify import verify_log
+
+    show.heading("Verify the log of all this", f"audit verify --store {store} --keys {show.keys}")
+    result = verify_log(str(store), named_verifiers(str(store), (), [show.keys]))
+    statement = f"{result.commits} commits, {result.files} files: all as they were signed"
+    show.check(statement, [message for _, message in result.findings.listed])
+    click.echo(checkpoint_text(str(store)))
 
 
 def _next_commands(folder: Path) -> list[str]:

@@ -98,6 +98,7 @@ def erase(context: click.Context, /, as_json: bool, **options: Any) -> None:
 
     All other options go to Beam, for example --runner FlinkRunner.
     """
+    from pipelines.audit_report import checkpoint_of, checkpoint_text
     from pipelines.erase_report import print_erasure
     from pipelines.run_erase import EraseOptions, run_erase
 
@@ -111,9 +112,11 @@ def erase(context: click.Context, /, as_json: bool, **options: Any) -> None:
         ledger = run_erase(asked, show_progress=not as_json)
         seconds = time.monotonic() - started
     if as_json:
-        click.echo(json.dumps({**ledger, "seconds": round(seconds, 2)}))
+        took = {"seconds": round(seconds, 2)}
+        click.echo(json.dumps({**ledger, **took, "checkpoint": checkpoint_of(asked.store)}))
     else:
         print_erasure(ledger, seconds)
+        click.echo(checkpoint_text(asked.store))
     if ledger["unreached"]:
         click.echo(
             "Error: ERASURE_NOT_COVERED: these columns name people and are not reached: "

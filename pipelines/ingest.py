@@ -2,7 +2,7 @@
 
     patterns ──► read tasks ──► digests ──► duplicates ─┐
                      │                                  ▼
-                     └────────────────────────► separate and seal ──► files ──► reconcile and commit
+                     └────────────────────────► separate and seal ──► files ──► reconcile and commit ──► log
 
 The input is read twice: first for digests, so that duplicates are known before anything is written, then for
 the work itself. Rows that waited for the digests of their own run would cost five times their size in memory;
@@ -17,6 +17,7 @@ import apache_beam as beam
 
 from schemas.contract import ContractSet
 from schemas.tables import DIGESTS
+from transforms.audit_append import AppendToLog
 from transforms.commit_run import RunSettings
 from transforms.ingest_steps import (
     COUNTS,
@@ -63,4 +64,5 @@ def build_ingest(
     files = (separated[FILES], judged[FILES]) | "AllFiles" >> beam.Flatten()  # FileRecord
     counts = (separated[COUNTS], judged[COUNTS]) | "AllCounts" >> beam.Flatten()  # RunCounts
     committed = pipeline | "CommitRun" >> CommitRun(settings, files, counts, digested[READ])  # ledger
+    _ = committed | "AppendToLog" >> AppendToLog(settings.store, keys)  # ledger
     _ = committed | "RemoveShards" >> RemoveShards(settings.store, judged[SHARDS])

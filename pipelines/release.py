@@ -21,6 +21,7 @@ from typing import Any
 
 import apache_beam as beam
 
+from transforms.audit_append import AppendToLog
 from transforms.decide_telemetry import DecideTelemetry
 from transforms.keys import ReleaseKeys
 from transforms.release_reading import (
@@ -36,6 +37,7 @@ from transforms.release_reading import (
     OWNERLESS,
     READ,
     ROWS,
+    SIGHTED,
     TASKS,
     UNPLACED,
     WITNESSED,
@@ -88,10 +90,13 @@ def build_release(
         SINK,
     )
     lost = (to_go, second[AGAIN]) | "LostTasks" >> LostTasks()
-    _ = pipeline | "Commit" >> CommitRelease(
+    sighted = {"sighted": first[SIGHTED], "starts": start}
+    noted = sighted | "NoteRecords" >> NoteRecords(settings, request.as_of_time)  # files
+    logs = (first[FILES], noted) | "Logs" >> beam.Flatten()
+    committed = pipeline | "Commit" >> CommitRelease(
         settings,
         rules,
-        logs=(first[FILES], second[FILES]),
+        logs=(logs, second[FILES]),
         released=written[FILES],
         witnessed=(first[WITNESSED], second[WITNESSED]),
         counts=first[COUNTS],
@@ -104,6 +109,7 @@ def build_release(
         telemetry=telemetry[FILES],
         telemetry_counts=telemetry[COUNTS],
     )  # ledger
+    _ = committed | "AppendToLog" >> AppendToLog(settings.store, keys)  # ledger
 
 
 def _decided(
@@ -143,6 +149,7 @@ def _decided(
         WITNESSED: decided[WITNESSED],
         READ: records[READ],
         OWNERLESS: records[OWNERLESS],
+        SIGHTED: records[SIGHTED],
         _PEOPLE: {"roster": roster[ROWS], **people},
     }
 

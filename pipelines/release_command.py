@@ -44,6 +44,7 @@ def release(context: click.Context, /, store: str, keys: Path, as_json: bool, **
 
     All other options go to Beam, for example --runner FlinkRunner.
     """
+    from pipelines.audit_report import checkpoint_of, checkpoint_text
     from pipelines.release_report import print_release
     from pipelines.run_release import run_release
 
@@ -56,9 +57,11 @@ def release(context: click.Context, /, store: str, keys: Path, as_json: bool, **
         )
         seconds = time.monotonic() - started
     if as_json:
-        click.echo(json.dumps({**ledger, "seconds": round(seconds, 2)}))
+        took = {"seconds": round(seconds, 2)}
+        click.echo(json.dumps({**ledger, **took, "checkpoint": checkpoint_of(store)}))
     else:
         print_release(ledger, store, seconds)
+        click.echo(checkpoint_text(store))
     if ledger["stopped"] is not None:
         click.echo(
             f"Error: {ledger['stopped']}: records or registry changed or were lost while the release ran; "

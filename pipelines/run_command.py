@@ -134,6 +134,7 @@ def run(
     """
     with quiet_start():
         from pipelines.run_ingest import IngestRequest, run_ingest
+    from pipelines.audit_report import checkpoint_of, checkpoint_text
     from pipelines.run_report import print_ledger
 
     today = datetime.now(UTC).date()
@@ -156,9 +157,11 @@ def run(
         ledger = run_ingest(request, show_progress=not as_json)
         elapsed = {"seconds": time.monotonic() - started, "cpu_seconds": time.process_time() - cpu}
         if as_json:
-            click.echo(json.dumps({**ledger, **{key: round(value, 2) for key, value in elapsed.items()}}))
+            took = {key: round(value, 2) for key, value in elapsed.items()}
+            click.echo(json.dumps({**ledger, **took, "checkpoint": checkpoint_of(store)}))
         else:
             print_ledger(ledger, store, elapsed["seconds"])
+            click.echo(checkpoint_text(store))
     exit_code = _exit_code(ledger, max_held_ratio)
     if following is not None:
         exit_code = _release_after(following, context.args) or exit_code

@@ -19,6 +19,7 @@ from pipelines.progress_display import progress_shown
 from pipelines.run_ingest import make_pipeline, our_errors, software_version
 from schemas.contract import ContractSet, load_contracts
 from schemas.tables import AREAS, ERASED_EVENTS, RECALLS, TOMBSTONES
+from transforms.audit_append import append_to_log
 from transforms.audit_entries import ERASURE, stated
 from transforms.erase_check import ErasureCheck, check_erased
 from transforms.erase_commit import ErasureSettings, delete_replaced
@@ -101,7 +102,11 @@ def run_erase(options: EraseOptions, *, show_progress: bool) -> dict[str, Any]:
     contracts = load_contracts(options.contract_files or None)
     run_id = new_run_id(datetime.now(UTC))
     with Store.open(options.store).writing(run_id) as current:
-        return _Erasure(options, opened, keys, rules, contracts, run_id).run(current, show_progress)
+        erasure = _Erasure(options, opened, keys, rules, contracts, run_id)
+        if options.dry_run:
+            return erasure.run(current, show_progress)
+        append_to_log(None, options.store, keys)  # of a run that was killed; refuses a log that was changed
+        return append_to_log(erasure.run(current, show_progress), options.store, keys)
 
 
 def _rules(opened: OpenRegistry, options: EraseOptions, keys: ReleaseKeys) -> ReleaseRules:

@@ -12,12 +12,14 @@ from pipelines.progress_display import progress_shown
 from pipelines.release import build_release
 from pipelines.run_ingest import committed_ledger, make_pipeline, our_errors, software_version
 from schemas.tables import QUARANTINE_ITEMS, RELEASED, ROSTER
+from transforms.audit_append import append_to_log
+from transforms.audit_entries import RELEASE, leave_entry
 from transforms.consent_intake import RECORDS_A_RANGE, plan_records
 from transforms.erase_orders import refuse_unfinished
 from transforms.keys import load_release_keys
 from transforms.meeting_joins import shard_digits
 from transforms.pseudonyms import join_pseudonyms
-from transforms.release_rules import ReleaseRequest, decider_of, make_rules
+from transforms.release_rules import ReleaseRequest, ReleaseRules, decider_of, make_rules
 from transforms.release_settings import ReleaseSettings
 from transforms.store import Store, new_run_id
 from validation.policy import Policies
@@ -73,6 +75,7 @@ def run_release(options: ReleaseOptions, *, show_progress: bool) -> dict[str, An
     with Store.open(options.store).writing(run_id) as current:
         delete_uncommitted(current)  # of a run that was killed
         refuse_unfinished(current.files_of_store, keys, rules)
+        append_to_log(None, options.store, keys)  # of the same; refuses a log that was changed
         settings = ReleaseSettings(
             store=options.store,
             run_id=run_id,
@@ -82,6 +85,7 @@ def run_release(options: ReleaseOptions, *, show_progress: bool) -> dict[str, An
             version=software_version(),
             digits=_digits(current, len(ranges)),
         )
+        _log_beginning(current, settings, rules)
         try:
             with progress_shown(show_progress), our_errors():
                 pipeline = make_pipeline(options.beam_arguments)
@@ -90,6 +94,21 @@ def run_release(options: ReleaseOptions, *, show_progress: bool) -> dict[str, An
         finally:
             delete_uncommitted(current.refreshed())
     return committed_ledger(Store.open(options.store), run_id)
+
+
+def _log_beginning(store: Store, settings: ReleaseSettings, rules: ReleaseRules) -> None:
+    """Leave an entry before anything can be opened: a release that is killed has been logged all the same."""
+    begun = {
+        "type": RELEASE,
+        "state": "begun",
+        "run_id": settings.run_id,
+        "purposes": list(rules.request.purposes),
+        "recipient": rules.request.recipient,
+        "as_of": rules.request.as_of,
+        "policy_hash": rules.policy_hash,
+        "registry_hash": rules.registry_hash,
+    }
+    leave_entry(store.files_of_store, f"{settings.run_id}-release", begun)
 
 
 def _pinned(opened: OpenRegistry, pins: Path | None) -> Policies:

@@ -1,36 +1,60 @@
 """What a commit states to the audit log about the evidence that it adds.
 
-Tables that are evidence (decisions, openings, tombstones, …) are never replaced, and each has a column that
-names its rows. For every such table a commit states the root of the tree over the rows it adds, so that one
-row can be shown to be in the log without showing the others.
+Tables that are evidence (decisions, exports, openings, tombstones) are never replaced, and each has a column
+that names its rows. For every such table a commit states the root of the tree over the rows it adds, so that
+one row can be shown to be in the log without showing the others.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from schemas.tables import DECISION_CLASSES, DECISION_EXPORTS
-from transforms.audit_entries import DECISIONS, ERASURE, OPENING, RELEASE, Entry, rooted, row_leaves, stated
+from schemas.tables import (
+    DECISION_CLASSES,
+    DECISION_EXPORTS,
+    DECISION_TELEMETRY,
+    ERASED_EVENTS,
+    OPENINGS,
+    RECALLS,
+    TOMBSTONES,
+)
+from transforms.audit_entries import (
+    AUDIT,
+    DECISIONS,
+    ERASURE,
+    OPENING,
+    RELEASE,
+    Entry,
+    checked,
+    rooted,
+    row_bytes,
+    row_leaves,
+)
+from transforms.audit_tiles import TileReader
 from transforms.audit_tree import HashList, inclusion_proof, leaf_hash, root_of
 from transforms.manifests import FileRecord
 from transforms.store import Store
 
-_EVIDENCE = {
+EVIDENCE = {
     DECISION_CLASSES: (DECISIONS, "decision_id"),
-    DECISION_EXPORTS: (RELEASE, "purpose"),
+    DECISION_TELEMETRY: (DECISIONS, "decision_id"),
+    DECISION_EXPORTS: (RELEASE, "run_id"),
+    OPENINGS: (OPENING, "decision_id"),
+    TOMBSTONES: (ERASURE, "item_id"),
+    ERASED_EVENTS: (ERASURE, "id_digest"),
+    RECALLS: (ERASURE, "export_run_id"),
 }
-"""Type of a table's entry and the column that names its rows."""
-
-_EVIDENCE_AREAS = {"openings": (OPENING, "decision_id"), "tombstones": (ERASURE, "item_id")}
-"""The same for all tables of an area."""
+"""Tables of evidence: the type of their entries, and the column that names their rows."""
 
 
-def audit_facts(store: Store, adds: Iterable[FileRecord]) -> dict[str, list[Entry]]:
-    """The part of a commit's facts that goes into the log: a root for each table of evidence it adds to.
+def audited(facts: Mapping[str, Any], store: Store, adds: Iterable[FileRecord]) -> dict[str, Any]:
+    """A commit's facts with an entry for each table of evidence that it adds to.
 
     Args:
+        facts: The facts; entries that they state themselves stay first.
         store: The store; the files are written and need not be committed.
         adds: The files that will be committed.
 
@@ -39,18 +63,13 @@ def audit_facts(store: Store, adds: Iterable[FileRecord]) -> dict[str, list[Entr
     """
     tables: dict[str, list[FileRecord]] = defaultdict(list)
     for record in adds:
-        if evidence_of(record.table):
+        if record.table in EVIDENCE:
             tables[record.table].append(record)
     entries = []
     for table, records in sorted(tables.items()):
-        kind, key = evidence_of(table) or ("", "")
-        entries.append(rooted(kind, table, key, rows_of(store, table, records)))
-    return stated(*entries)
-
-
-def evidence_of(table: str) -> tuple[str, str] | None:
-    """Type of a table's entry and the column that names its rows; None for a table that is no evidence."""
-    return _EVIDENCE.get(table) or _EVIDENCE_AREAS.get(table.split("/")[0])
+        kind, key = EVIDENCE[table]
+        entries.append(checked(rooted(kind, table, key, rows_of(store, table, records))))
+    return {**facts, AUDIT: [*facts.get(AUDIT, []), *entries]}
 
 
 def rows_of(store: Store, table: str, records: Iterable[FileRecord]) -> Iterator[dict[str, Any]]:
@@ -60,19 +79,93 @@ def rows_of(store: Store, table: str, records: Iterable[FileRecord]) -> Iterator
             yield from batch.to_pylist()
 
 
-def row_proof(
-    store: Store, table: str, records: Iterable[FileRecord], row: dict[str, Any]
-) -> tuple[bytes, int, list[bytes], bytes]:
-    """The proof that a row is one of those that some files hold.
+@dataclass(frozen=True)
+class Proof:
+    """The proof that a tree begins with, or holds, a leaf.
 
-    Returns:
-        The row's leaf hash, its place among the sorted leaves, the hashes that lead from it to the root, and
-        the root.
+    Attributes:
+        index: Place of the leaf.
+        size: Leaves in the tree.
+        leaf: Hash of the leaf (32 bytes).
+        path: Hashes that lead to the root.
+        root: The root.
     """
-    leaves = row_leaves(rows_of(store, table, records))
-    (leaf,) = row_leaves([row])
-    place = leaves.index(leaf)
-    return leaf, place, inclusion_proof(HashList(leaves), place, len(leaves)), root_of(leaves)
+
+    index: int
+    size: int
+    leaf: bytes
+    path: tuple[bytes, ...]
+    root: bytes
+
+    def as_json(self) -> dict[str, Any]:
+        """The proof as JSON can hold it."""
+        steps = [step.hex() for step in self.path]
+        return {
+            "index": self.index,
+            "size": self.size,
+            "leaf": self.leaf.hex(),
+            "path": steps,
+            "root": self.root.hex(),
+        }
 
 
-__all__ = ["audit_facts", "evidence_of", "leaf_hash", "row_proof", "rows_of"]
+@dataclass(frozen=True)
+class Evidence:
+    """The proof that a row of a table is in the log.
+
+    Attributes:
+        table: The table.
+        run_id: The run that wrote the row.
+        row: The row in the spelling that is hashed.
+        in_entry: From the row to the root that the entry states.
+        in_log: From the entry to the root of the log.
+    """
+
+    table: str
+    run_id: str
+    row: bytes
+    in_entry: Proof
+    in_log: Proof
+
+
+def find_evidence(
+    store: Store, tree: TileReader, root: bytes, places: Iterable[tuple[int, Entry]], wanted: str
+) -> Iterator[Evidence]:
+    """Rows that a name stands for, with the proofs that they are in the log.
+
+    Args:
+        store: The store.
+        tree: The log.
+        root: Its root.
+        places: Entries that state a root, and their places in the log.
+        wanted: The id of a decision, of an item that was erased, …
+    """
+    commits = {manifest.number: manifest for manifest in store.snapshot.manifests}
+    for place, entry in places:
+        manifest, table, key = commits.get(entry.get("manifest", 0)), entry["table"], entry.get("key")
+        if manifest is None or EVIDENCE.get(table, ("", ""))[1] != key:
+            continue
+        records = [record for record in manifest.adds if record.table == table]
+        rows = list(rows_of(store, table, records))
+        leaves = row_leaves(rows)
+        if root_of(leaves).hex() != entry["root"]:
+            continue
+        for row in rows:
+            if _name(row[key]) == wanted:
+                found = _proof(leaves, leaves.index(leaf_hash(row_bytes(row))))
+                yield Evidence(table, manifest.run_id, row_bytes(row), found, _log_proof(tree, root, place))
+
+
+def _name(value: object) -> object:
+    return value.hex() if isinstance(value, bytes) else value
+
+
+def _proof(leaves: list[bytes], index: int) -> Proof:
+    path = inclusion_proof(HashList(leaves), index, len(leaves))
+    return Proof(index, len(leaves), leaves[index], tuple(path), root_of(leaves))
+
+
+def _log_proof(tree: TileReader, root: bytes, index: int) -> Proof:
+    (entry,) = tree.entries(index, index + 1)
+    path = inclusion_proof(tree, index, tree.size)
+    return Proof(index, tree.size, leaf_hash(entry), tuple(path), root)

@@ -239,7 +239,9 @@ class _Merge:
     def _entries(self, state: LogState) -> list[Entry]:
         commits = commit_entries(self._snapshot, state.manifest)
         waiting = (pending.logged() for pending in pending_entries(self._files))
-        return [*commits, *waiting, *self._key_changes(state)]
+        done = [*commits, *waiting]
+        # New keys by themselves are no reason to write: a command that is refused must leave no trace.
+        return [*done, *self._key_changes(state)] if done else []
 
     def _key_changes(self, state: LogState) -> Iterator[Entry]:
         """Keys of this side that came or went since it last merged."""

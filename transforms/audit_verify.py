@@ -16,6 +16,7 @@ from typing import Any
 
 from schemas.errors import InfrastructureFault, PromiseBroken
 from transforms.audit_entries import RUN, Entry, decode, digests_of, pending_entries
+from transforms.audit_facts import Evidence, find_evidence
 from transforms.audit_log import (
     CHECKPOINT,
     SIGNED,
@@ -73,6 +74,7 @@ class Verification:
         earlier: Sizes of the earlier checkpoints that the log continues.
         waiting: Entries that wait for the next merge.
         rooted: Entries that stand for rows of a table, with their places in the log.
+        evidence: Rows that were asked for, with the proofs that they are in the log.
     """
 
     findings: Findings = field(default_factory=Findings)
@@ -86,6 +88,7 @@ class Verification:
     earlier: list[int] = field(default_factory=list)
     waiting: int = 0
     rooted: list[tuple[int, Entry]] = field(default_factory=list)
+    evidence: list[Evidence] = field(default_factory=list)
 
     @property
     def holds(self) -> bool:
@@ -94,7 +97,10 @@ class Verification:
 
 
 def verify_log(
-    root: str, verifiers: Sequence[VerifierKey] = (), earlier: Iterable[bytes] = ()
+    root: str,
+    verifiers: Sequence[VerifierKey] = (),
+    earlier: Iterable[bytes] = (),
+    wanted: Iterable[str] = (),
 ) -> Verification:
     """Verify the audit log of a store, and the store against it.
 
@@ -102,13 +108,29 @@ def verify_log(
         root: The store's folder.
         verifiers: The keys that may sign; empty to take the store's own word for them.
         earlier: Signed checkpoints of this log that somebody has kept.
+        wanted: Ids of decisions, tombstones and other rows of evidence that the log must hold.
 
     Raises:
         ConfigurationError: There is no store, or nothing was ever committed to it.
         InfrastructureFault: The disk cannot be read.
     """
     files = open_files(root)
-    return _Verifier(files, verifiers).run(list(earlier))
+    result = _Verifier(files, verifiers).run(list(earlier))
+    for name in wanted:
+        _find(files, result, name)
+    return result
+
+
+def _find(files: StoreFiles, result: Verification, name: str) -> None:
+    """Add the proofs for an id to what was verified; that there is none is a finding."""
+    found: list[Evidence] = []
+    checkpoint = result.checkpoint
+    if checkpoint is not None and result.holds:
+        tree = TileReader(files.read, checkpoint.size)
+        found = list(find_evidence(Store.of(files), tree, checkpoint.root, result.rooted, name))
+        result.evidence += found
+    if not found:
+        result.findings.add("AUDIT_NOT_FOUND", "an id that was asked for could not be shown to be in the log")
 
 
 class _Verifier:
@@ -268,6 +290,16 @@ def summary_of(result: Verification) -> dict[str, Any]:
         "files": result.files,
         "earlier": result.earlier,
         "waiting": result.waiting,
+        "evidence": [
+            {
+                "table": each.table,
+                "run_id": each.run_id,
+                "row": each.row.decode(),
+                "in_entry": each.in_entry.as_json(),
+                "in_log": each.in_log.as_json(),
+            }
+            for each in result.evidence
+        ],
         "verifiers": [str(key) for key in result.signers],
         "verifiers_from": "the store itself" if result.own_word else "outside",
         "findings": [{"code": code, "message": message} for code, message in result.findings.listed],

@@ -27,6 +27,7 @@ from schemas.tables import (
     QUARANTINE_ITEMS,
     RELEASED,
 )
+from transforms.audit_facts import audited
 from transforms.consent_intake import IntakeCounts, plan_records, read_range
 from transforms.decide_telemetry import TelemetryCounts, telemetry_findings, telemetry_ledger
 from transforms.faults import value_free
@@ -182,7 +183,8 @@ class _Commit:
                 store.files_of_store.delete(record.path)
         ledger = self._ledger(stopped, suite_hash)
         ledger["telemetry"] = telemetry_ledger(store, finished.telemetry_counts, telemetry_stopped)
-        store.commit(self._settings.run_id, adds, {"kind": "release", "ledger": ledger})
+        facts = {"kind": "release", "ledger": ledger}
+        store.commit(self._settings.run_id, adds, audited(facts, store, adds))
         return ledger
 
     @staticmethod

@@ -21,6 +21,7 @@ import pyarrow as pa
 from schemas.errors import InfrastructureFault, PromiseBroken
 from schemas.tables import QUARANTINE_KEYS, RELEASED
 from transforms import store_reading
+from transforms.audit_facts import audited
 from transforms.erase_rows import Edit, edited
 from transforms.faults import value_free
 from transforms.manifests import FileRecord
@@ -188,7 +189,7 @@ def commit_erasure(
     }
     adds = [*evidence, *(record for each in rewritten for record in each.records)]
     removes = [each.path for each in rewritten]
-    store.commit(settings.run_id, adds, {**facts, "copies": copies}, removes)
+    store.commit(settings.run_id, adds, audited({**facts, "copies": copies}, store, adds), removes)
 
 
 def delete_replaced(files: StoreFiles, removed: Sequence[str]) -> int:
