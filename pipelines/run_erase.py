@@ -21,6 +21,7 @@ from schemas.contract import ContractSet, load_contracts
 from schemas.tables import AREAS, ERASED_EVENTS, RECALLS, TOMBSTONES
 from transforms.audit_append import append_to_log
 from transforms.audit_entries import ERASURE, stated
+from transforms.consent_intake import plan_records
 from transforms.erase_check import ErasureCheck, check_erased
 from transforms.erase_commit import ErasureSettings, delete_replaced
 from transforms.erase_due import Due, copies_over, evidence, find_due
@@ -100,6 +101,7 @@ def run_erase(options: EraseOptions, *, show_progress: bool) -> dict[str, Any]:
     keys = load_release_keys(options.keys)
     rules = _rules(opened, options, keys)
     contracts = load_contracts(options.contract_files or None)
+    plan_records([str(path) for path in options.consents])
     run_id = new_run_id(datetime.now(UTC))
     with Store.open(options.store).writing(run_id) as current:
         erasure = _Erasure(options, opened, keys, rules, contracts, run_id)
@@ -186,6 +188,7 @@ class _Erasure:
     def _decide(self, store: Store, show_progress: bool) -> None:
         """Decide about everything for every registered purpose, in a store that is thrown away."""
         with TemporaryDirectory(prefix="cofferdam-") as log:
+            Store.open_or_create(log)
             settings = ReleaseSettings(
                 store=self._options.store,
                 run_id=self._run_id,

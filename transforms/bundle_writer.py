@@ -139,7 +139,7 @@ class BundleWriter:
             schema = FIXED_TABLES[name] if table is None else table.schema
             partitioning = _PARTITIONS.get(name) if table is None else _BY_EVENT_TIME
             writer = self._writers[name] = TableWriter(self._files, self._run_id, name, schema, partitioning)
-        writer.append(rows)
+        writer.append(rows, rows.column("key_id").to_pylist() if name == QUARANTINE_KEYS else ())
         self.counts.rows[name] += rows.num_rows
 
     def _seal_pending(self) -> None:

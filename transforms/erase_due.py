@@ -70,7 +70,7 @@ class KeepDecisions(beam.PTransform[Any, Any]):
 
 def _keep(store: str, run_id: str, files: Sequence[FileRecord]) -> None:
     with value_free("keep decisions"):
-        Store.open_or_create(store).commit(run_id, files, {"kind": "decisions"})
+        Store.open(store).commit(run_id, files, {"kind": "decisions"})
 
 
 def find_due(store: Store, decided: Store, purposes: Sequence[str]) -> Due:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from pipelines.run_erase import EraseOptions, run_erase
@@ -23,7 +25,9 @@ from schemas.tables import (
 )
 from tests.pipeline.release_world import AS_OF, World, chat, event, meeting
 from tests.pipeline.support import RECEIVED, opened
+from transforms.erase_search import StoreSearch
 from transforms.keys import load_release_keys
+from transforms.manifests import FileRecord
 from transforms.pseudonyms import join_pseudonyms, telemetry_pseudonyms
 from transforms.store import Store
 
@@ -255,13 +259,25 @@ def test_a_legal_hold_keeps_everything_and_the_erasure_follows_when_it_ends(worl
     assert world.release()["stopped"] is None
 
 
-def test_only_files_that_hold_the_person_are_written_anew(world: World) -> None:
+def test_only_files_that_hold_the_person_are_read_and_written_anew(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     world.ingest([*meeting(["eve", "bob"], "m3", items=2)], "more.jsonl")
     before = {record.path for record in Store.open(world.store).snapshot.live.values()}
+    looked_into = set()
+    rows = StoreSearch.rows
+
+    def noted(self: StoreSearch, record: FileRecord, columns: Sequence[str]) -> Iterator[pa.Table]:
+        looked_into.add(record.path)
+        return rows(self, record, columns)
+
+    monkeypatch.setattr(StoreSearch, "rows", noted)
     ledger = erase(world, ADA)
     after = {record.path for record in Store.open(world.store).snapshot.live.values()}
     first = min(Store.open(world.store).snapshot.manifests, key=lambda manifest: manifest.number)
     assert before - after <= {record.path for record in first.adds}
+    others = [record.path for record in Store.open(world.store).snapshot.manifests[1].adds]
+    assert looked_into.isdisjoint(others)
     assert len(before - after) == ledger["files"]["rewritten"]
     assert not any((world.store / path).exists() for path in before - after)
     assert [row["run_id"] for row in world.rows(ERASED_EVENTS)] == [ledger["run_id"]] * ledger["events"]

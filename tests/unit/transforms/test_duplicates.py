@@ -24,6 +24,7 @@ from transforms.duplicates import (
     digest_rows,
     digest_table,
     earlier_digests,
+    erased_digests,
     find_duplicates,
     shards_of,
 )
@@ -205,3 +206,18 @@ def test_digests_of_sliced_and_chunked_columns_are_their_own() -> None:
     ]
     assert digest_bytes(pa.chunked_array([], column.type)).shape == (0, 16)
     assert digest_bytes(column.slice(5)).shape == (0, 16)
+
+
+def test_whatever_comes_under_the_id_of_an_erased_event_is_a_duplicate() -> None:
+    erased = pa.table({"id_digest": pa.array([bytes(row) for row in digests([1])], pa.binary(16))})
+    earlier = pa.table(
+        {
+            name: pa.array([bytes(row) for row in digests([1])], pa.binary(16))
+            for name in ("id_digest", "body_digest")
+        }
+    )
+    mine = table_of([(1, 5, 0, 10), (1, 6, 0, 20), (2, 7, 0, 30)], 0)
+    for tables in ([mine, erased_digests(erased)], [erased_digests(erased), earlier_digests(earlier), mine]):
+        found = find_duplicates(tables)
+        assert verdicts_of([found]) == {(0, 10): DUPLICATE, (0, 20): DUPLICATE}
+        assert found.fresh.column("offset").to_pylist() == [30]
