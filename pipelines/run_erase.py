@@ -20,7 +20,7 @@ from pipelines.run_ingest import make_pipeline, our_errors, software_version
 from schemas.contract import ContractSet, load_contracts
 from schemas.tables import AREAS, ERASED_EVENTS, RECALLS, TOMBSTONES
 from transforms.audit_append import append_to_log
-from transforms.audit_entries import ERASURE, stated
+from transforms.audit_entries import ERASURE, leave_entry, stated
 from transforms.consent_intake import plan_records
 from transforms.erase_check import ErasureCheck, check_erased
 from transforms.erase_commit import ErasureSettings, delete_replaced
@@ -210,6 +210,8 @@ class _Erasure:
     ) -> Store:
         if not plan.edits:
             return store
+        begun = {"type": ERASURE, "run_id": self._run_id, "state": "begun"}
+        leave_entry(store.files_of_store, f"{self._run_id}-begun", begun)
         with _uncommitted_deleted(store, self._run_id):
             evidence = self._evidence(store, plan)
             settings = ErasureSettings(self._options.store, self._run_id, store.snapshot.last_digest)
@@ -237,7 +239,8 @@ class _Erasure:
 
     def _facts(self, ledger: dict[str, Any]) -> dict[str, Any]:
         counts = {name: ledger[name] for name in ("items", "data_keys", "bundle_keys", "events", "recalls")}
-        said = {"type": ERASURE, "run_id": self._run_id, "reasons": ledger["reasons"], **counts}
+        said = {"type": ERASURE, "run_id": self._run_id, "state": "committed", **counts}
+        said["reasons"] = ledger["reasons"]
         own = {**ledger, "version": software_version()}
         return {"kind": "erasure", "ledger": own, **stated(said)}
 

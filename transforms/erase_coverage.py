@@ -18,11 +18,12 @@ from schemas.tables import (
     QUARANTINE_BLOBS,
     QUARANTINE_ITEMS,
     ROSTER,
+    SIGNALS,
     TELEMETRY,
     fact,
     leaves,
 )
-from transforms.erase_rows import SIGNALS, is_reached_in_telemetry
+from transforms.erase_rows import is_reached_in_telemetry
 from transforms.store import Store
 
 NAMES_PEOPLE: Final = ("identifier.pseudonymous", "identifier.direct")
@@ -30,6 +31,7 @@ NAMES_PEOPLE: Final = ("identifier.pseudonymous", "identifier.direct")
 REACHED: Final[Mapping[tuple[str, str], str]] = MappingProxyType(
     {
         (QUARANTINE_ITEMS, "sender_join"): "the row goes with its data key",
+        (QUARANTINE_ITEMS, "piece_join"): "the row goes with its data key",
         (QUARANTINE_BLOBS, "sender"): "the row goes with its data key",
         (ROSTER, "subjects.list.element.pseudonym"): "somebody nameless takes the place",
         (ROSTER, "join_pseudonym"): "the visit gets a name that nobody can make again",

@@ -25,10 +25,11 @@ from schemas.tables import (
     QUARANTINE_REJECTED,
     RELEASED,
     ROSTER,
+    SIGNALS,
     TELEMETRY,
 )
 from transforms.erase_reach import DECLARED_DUE, ERASURE_REQUESTED, Mask, Reach, Scope, Space, is_in
-from transforms.erase_rows import SIGNALS, Edit, edited, needed_columns
+from transforms.erase_rows import Edit, edited, needed_columns
 from transforms.erase_search import StoreSearch, TelemetryNames, values_where, with_visits
 from transforms.manifests import FileRecord
 from transforms.sealed_format import COVERS_DATA, ITEM_ID_BYTES

@@ -22,6 +22,7 @@ from schemas.tables import (
     QUARANTINE_REJECTED,
     RELEASED,
     ROSTER,
+    SIGNALS,
     TELEMETRY,
     fact,
     holds_identifier,
@@ -29,7 +30,6 @@ from schemas.tables import (
 )
 from transforms.erase_reach import Mask, Space, is_in
 
-SIGNALS: Final = "signals"
 PERSON_CLASS: Final = "identifier.pseudonymous"
 _PARTICIPANT: Final = "participant"
 _FORGOTTEN: Final = ("channel", "role", "view_only", "is_host", "event_id")
