@@ -20,8 +20,7 @@ from pipelines.run_ingest import make_pipeline, our_errors, software_version
 from schemas.contract import ContractSet, load_contracts
 from schemas.tables import AREAS, ERASED_EVENTS, RECALLS, TOMBSTONES
 from transforms.audit_append import append_to_log
-from transforms.audit_entries import AUDIT, ERASURE, leave_entry, stated
-from transforms.audit_facts import audit_facts
+from transforms.audit_entries import ERASURE, leave_entry, stated
 from transforms.consent_intake import plan_records
 from transforms.erase_check import ErasureCheck, check_erased
 from transforms.erase_commit import ErasureSettings, delete_replaced
@@ -218,7 +217,7 @@ class _Erasure:
             settings = ErasureSettings(self._options.store, self._run_id, store.snapshot.last_digest)
             with progress_shown(show_progress), our_errors():
                 pipeline = make_pipeline(self._options.beam_arguments)
-                build_erase(pipeline, settings, plan.edits, evidence, self._facts(store, ledger, evidence))
+                build_erase(pipeline, settings, plan.edits, evidence, self._facts(ledger))
                 pipeline.run().wait_until_finish()
         return Store.open(self._options.store)
 
@@ -238,13 +237,13 @@ class _Erasure:
                     written += writer.close()
         return written
 
-    def _facts(self, store: Store, ledger: dict[str, Any], evidence: Sequence[FileRecord]) -> dict[str, Any]:
-        """What the commit states about itself, and to the audit log: counts, and roots over its evidence."""
+    def _facts(self, ledger: dict[str, Any]) -> dict[str, Any]:
+        """What the commit states about itself, and its entry in the audit log."""
         counts = {name: ledger[name] for name in ("items", "data_keys", "bundle_keys", "events", "recalls")}
         said = {"type": ERASURE, "run_id": self._run_id, "state": "committed", **counts}
         said["reasons"] = ledger["reasons"]
         own = {**ledger, "version": software_version()}
-        return {"kind": "erasure", "ledger": own, **stated(said, *audit_facts(store, evidence)[AUDIT])}
+        return {"kind": "erasure", "ledger": own, **stated(said)}
 
     def _finish(self, store: Store, plan: ErasurePlan, orders: Sequence[Order]) -> ErasureCheck:
         """Delete what was replaced, by this run and those that were interrupted, check, forget the orders."""
