@@ -14,7 +14,8 @@ import click
 
 from pipelines.command_errors import reported
 from schemas.errors import EXIT_PROMISE_BROKEN, ConfigurationError, InfrastructureFault
-from transforms.key_files import DESCRIPTION_FILE, INGEST, RELEASE, describe_keys
+from transforms.key_destruction import destroy_key, finish_destruction
+from transforms.key_files import DESCRIPTION_FILE, EPOCH_ROOT, INGEST, RELEASE, describe_keys
 from transforms.keys import ServiceKey, create_key_directory
 
 _PATH = click.Path(path_type=Path)
@@ -188,6 +189,42 @@ def check(context: click.Context, store: Path, keys_path: Path, as_json: bool) -
             click.echo(f"  {code}: data key {key_id}")
     if not found.holds:
         context.exit(EXIT_PROMISE_BROKEN)
+
+
+@keys.command(name="unlink")
+@click.argument("directory", type=_PATH, metavar="DIR")
+@click.option("--epoch", "epochs", required=True, multiple=True, type=click.IntRange(1), metavar="N")
+@click.option("--dry-run", is_flag=True, help="Only say what would be destroyed.")
+def unlink(directory: Path, epochs: tuple[int, ...], dry_run: bool) -> None:
+    """Destroy the roots of past pseudonym epochs in DIR: their telemetry can be tied to nobody any more.
+
+    DIR is a key directory or one side of it; do it on both sides. `cofferdam keys show DIR` lists the epochs.
+    It cannot be taken back, and an erasure no longer finds a person in the telemetry of those epochs.
+
+    Exit codes: 0 destroyed, 2 DIR has no such epoch or still writes it, 3 a directory cannot be read or written.
+    """
+    with reported():
+        going = [
+            (path, side, key_id)
+            for path, side in _sides(directory)
+            for key_id in _past_roots(path, side, epochs)
+        ]
+        for path, side, key_id in going:
+            if not dry_run:
+                destroy_key(path, side, key_id)
+            click.echo(f"{'would destroy' if dry_run else 'destroyed'} {EPOCH_ROOT} {key_id} of {path}")
+
+
+def _past_roots(path: Path, side: str, epochs: tuple[int, ...]) -> list[str]:
+    finish_destruction(path, side)
+    roots = {entry.epoch: entry.key_id for entry in describe_keys(path, side) if entry.purpose == EPOCH_ROOT}
+    unknown = sorted(set(epochs) - set(roots))
+    if unknown or max(roots) in epochs:
+        raise ConfigurationError(
+            "KEYS_NO_PAST_EPOCH",
+            f"{path} has no past pseudonym epoch {(unknown or [max(roots)])[0]}; nothing was changed",
+        )
+    return [roots[epoch] for epoch in sorted(set(epochs))]
 
 
 @keys.command(name="show")

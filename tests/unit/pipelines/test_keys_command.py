@@ -104,7 +104,7 @@ def test_show_refuses_a_directory_without_keys(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [("--help",), *((name, "--help") for name in ("init", "show", "rotate", "check"))]
+    "arguments", [("--help",), *((name, "--help") for name in ("init", "show", "rotate", "check", "unlink"))]
 )
 def test_help_says_what_the_command_does(arguments: tuple[str, ...]) -> None:
     result = run(*arguments)
@@ -322,3 +322,29 @@ def test_init_with_a_vault_in_the_cloud(tmp_path: Path, monkeypatch: pytest.Monk
     shown = run("show", tmp_path / "keys").stdout
     assert "vault_service" in shown
     assert "vault_private" not in shown
+
+
+# --- unlink -------------------------------------------------------------------------------------------------
+
+
+def test_unlink_destroys_the_roots_of_past_epochs_on_both_sides(made: Path, newer: Path) -> None:
+    old = load_ingest_keys(made / "ingest").epoch_id
+    result = run("unlink", newer, "--epoch", "1")
+    assert (result.exit_code, result.stdout.count("destroyed")) == (0, 2)
+    for keys_side in (load_ingest_keys(newer / "ingest"), load_release_keys(newer / "release")):
+        assert len(keys_side.epoch_roots) == 1
+        assert old not in keys_side.epoch_roots
+    assert not list(newer.rglob(f"*{old.hex()}*"))
+
+
+def test_unlink_says_what_it_would_destroy(newer: Path) -> None:
+    result = run("unlink", newer / "release", "--epoch", "1", "--dry-run")
+    assert (result.exit_code, result.stdout.count("would destroy")) == (0, 1)
+    assert len(load_release_keys(newer / "release").epoch_roots) == 2
+
+
+@pytest.mark.parametrize("epoch", ["2", "3"])
+def test_unlink_refuses_the_epoch_that_is_written_and_one_that_is_not_there(newer: Path, epoch: str) -> None:
+    result = run("unlink", newer, "--epoch", "1", "--epoch", epoch)
+    assert (result.exit_code, "KEYS_NO_PAST_EPOCH" in result.stderr) == (2, True)
+    assert len(load_ingest_keys(newer / "ingest").epoch_roots) == 2
