@@ -24,6 +24,7 @@ import apache_beam as beam
 from transforms.audit_append import AppendToLog
 from transforms.decide_telemetry import DecideTelemetry
 from transforms.keys import ReleaseKeys
+from transforms.records_seen import NoteRecords
 from transforms.release_reading import (
     AGAIN,
     ANYWHERE,

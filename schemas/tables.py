@@ -32,6 +32,7 @@ QUARANTINE_KEYS = "quarantine/keys"
 QUARANTINE_REJECTED = "quarantine/rejected"
 ROSTER = "roster"
 SIGNALS = "signals"
+CONSENT_RECORDS = "consents/records"
 DECISION_CLASSES = "decisions/classes"
 DECISION_ITEMS = "decisions/items"
 DECISION_TELEMETRY = "decisions/telemetry"
@@ -335,6 +336,25 @@ _SIGNALS = pa.schema(
     ]
 )
 
+_CONSENT_RECORDS = pa.schema(
+    [
+        column(
+            "digest",
+            BINARY_ID,
+            "Begin of the SHA-256 of the record as it stood in its file",
+            storage=DISTINCT,
+        ),
+        column(
+            "record_join", pa.string(), "Its id under the join key, as flags point at it", storage=DISTINCT
+        ),
+        column("event_time", TIME, "When it says that it was made", unit="ms since 1970 UTC"),
+        column("ingested_at", TIME, "When it says that it arrived", unit="ms since 1970 UTC"),
+        column("first_seen", TIME, "Instant of the first release that saw it", unit="ms since 1970 UTC"),
+        column("unseen_by", TIME, "Last release before that, which did not", unit="ms since 1970 UTC"),
+        column("run_id", pa.string(), "Run that first saw it"),
+    ]
+)
+
 _LEDGER = pa.schema(
     [
         _source(),
@@ -606,6 +626,7 @@ FIXED_TABLES: Mapping[str, pa.Schema] = MappingProxyType(
         QUARANTINE_REJECTED: _REJECTED,
         ROSTER: _ROSTER,
         SIGNALS: _SIGNALS,
+        CONSENT_RECORDS: _CONSENT_RECORDS,
         DECISION_CLASSES: _DECISION_CLASSES,
         DECISION_ITEMS: _DECISION_ITEMS,
         DECISION_TELEMETRY: _DECISION_TELEMETRY,

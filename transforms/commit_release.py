@@ -18,6 +18,7 @@ import pyarrow as pa
 from schemas.errors import CofferdamError, InfrastructureFault, PromiseBroken
 from schemas.registry import load_registry
 from schemas.tables import (
+    CONSENT_RECORDS,
     DECISION_CLASSES,
     DECISION_EXPORTS,
     DECISION_ITEMS,
@@ -32,6 +33,7 @@ from transforms.consent_intake import IntakeCounts, plan_records, read_range
 from transforms.decide_telemetry import TelemetryCounts, telemetry_findings, telemetry_ledger
 from transforms.faults import value_free
 from transforms.manifests import FileRecord
+from transforms.records_seen import claims_earlier
 from transforms.release_content import Openings
 from transforms.release_counts import ReleaseCounts
 from transforms.release_rules import SINK, ReleaseRules, decider_of
@@ -294,6 +296,7 @@ class _Commit:
             "release_suite_hash": suite_hash,
             "records": {
                 "read": finished.read.records,
+                **self._new_records(),
                 "untrusted": dict(sorted(finished.read.faults.items())),
                 "seen": finished.read.fingerprint,
                 "seen_at_sink": finished.sighting.records,
@@ -320,6 +323,13 @@ class _Commit:
             "stopped": stopped,
             "lost_at_sink": finished.lost,
         }
+
+    def _new_records(self) -> dict[str, int]:
+        """Records that no release had seen, and those among them that say they arrived before the last."""
+        new = claiming = 0
+        for row in self._rows(CONSENT_RECORDS, self._finished.logs, ["ingested_at", "unseen_by"]):
+            new, claiming = new + 1, claiming + claims_earlier(row)
+        return {"new": new, "new_claiming_earlier": claiming}
 
     def _unopened(self) -> dict[str, int]:
         """Items and purposes that may go and did not open."""

@@ -11,6 +11,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -20,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.consent_files import consent_files
+from schemas.consent_rows import read_time
 from schemas.consent_sets import NEGATIVE_STATUSES, POSITIVE_STATUSES, WAITING_STATUSES
 from schemas.consent_signing import MAX_LINE, RecordVerifier, SigningKey, VerifiedRecord
 from schemas.errors import InfrastructureFault
@@ -29,6 +31,9 @@ from transforms.pseudonyms import TENANT_TYPE, Pseudonymiser
 MEETING_TYPE: Final = "meeting"
 PERSON_TYPE: Final = "registry.person"
 """Identifier type under which a registered person's own id is pseudonymised."""
+
+RECORD_TYPE: Final = "consent.record"
+"""Identifier type under which the id of a consent record is pseudonymised."""
 
 RANGE_BYTES: Final = 4 << 20
 RECORDS_A_RANGE: Final = RANGE_BYTES >> 11
@@ -74,6 +79,22 @@ class Link(NamedTuple):
     registered: bool = False
 
 
+class SightedRecord(NamedTuple):
+    """That a record was there, whether it is trusted or not.
+
+    Attributes:
+        digest: Begin of its SHA-256.
+        pointer: Its id under the join key (`record_pointer`), None if it has none.
+        event_time: When it says that it was made.
+        ingested_at: When it says that it arrived.
+    """
+
+    digest: bytes
+    pointer: str | None
+    event_time: datetime | None
+    ingested_at: datetime | None
+
+
 @dataclass
 class IntakeCounts:
     """What a reading of records came to.
@@ -90,11 +111,12 @@ class IntakeCounts:
     faults: Counter[str] = field(default_factory=Counter)
     test_keys: set[str] = field(default_factory=set)
 
-    def add_line(self, line: bytes) -> None:
-        """Count a line."""
+    def add_line(self, line: bytes) -> bytes:
+        """Count a line; gives its digest."""
         self.records += 1
         digest = hashlib.sha256(line).digest()[:_SUM_BYTES]
         self.sum = (self.sum + int.from_bytes(digest, "big")) % (1 << 8 * _SUM_BYTES)
+        return digest
 
     def merge(self, other: IntakeCounts) -> None:
         """Add another part's counts."""
@@ -202,6 +224,7 @@ class RecordIntake:
         self._verifier = RecordVerifier(keys, allow_test_keys=allow_test_keys)
         self._pseudonyms = pseudonyms
         self.counts = IntakeCounts()
+        self.sighted: list[SightedRecord] = []
 
     def take(self, lines: Iterable[bytes]) -> Iterator[tuple[str | None, bytes]]:
         """Take lines in; gives the pseudonym of each record's subject and its row (`encode_row`).
@@ -209,14 +232,20 @@ class RecordIntake:
         The pseudonym is None where the subject cannot be read; such a record comes only if it may be a no.
         """
         for number, line in enumerate(lines, 1):
-            self.counts.add_line(line)
+            digest = self.counts.add_line(line)
             record = self._verifier.verify(line, number)
+            self.sighted.append(self._sighted(digest, record.row))
             if record.fault is not None:
                 self.counts.faults[record.fault] += 1
             if record.subject is None and record.row.get("status") in _YES_OR_WAITING:
                 continue
             yield self._subject(record), encode_row(self._row(record))
         self.counts.test_keys |= self._verifier.test_keys
+
+    def _sighted(self, digest: bytes, row: Mapping[str, Any]) -> SightedRecord:
+        record_id, times = row.get("id"), (row.get("event_time"), row.get("ingested_at"))
+        pointer = record_pointer(record_id, self._pseudonyms) if isinstance(record_id, str) else None
+        return SightedRecord(digest, pointer, *map(read_time, times))
 
     def _subject(self, record: VerifiedRecord) -> str | None:
         if record.subject is None:
@@ -228,6 +257,11 @@ class RecordIntake:
         if "scope" in row:
             row["scope"] = scope_pseudonym(row["scope"], self._pseudonyms)
         return row
+
+
+def record_pointer(record_id: str, pseudonyms: Pseudonymiser) -> str:
+    """A record's id under the join key, by which events' claims point at it."""
+    return pseudonyms.pseudonym(record_id, identifier_type=RECORD_TYPE)
 
 
 def scope_pseudonym(scope: object, pseudonyms: Pseudonymiser) -> str | None:

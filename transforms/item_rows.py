@@ -18,6 +18,7 @@ from schemas.cells import Level, Path
 from schemas.consent_sets import NEGATIVE_STATUSES
 from schemas.contract import Span
 from schemas.tables import FIXED_TABLES, QUARANTINE_ITEMS, TIME, UNREADABLE
+from transforms.consent_intake import RECORD_TYPE
 from transforms.protect import keep, listed_like
 from transforms.sealed_format import size_class
 from transforms.shape_columns import (
@@ -28,9 +29,6 @@ from transforms.shape_columns import (
     identifier_type,
     plain_texts,
 )
-
-RECORD_TYPE: Final = "consent.record"
-"""Identifier type under which the id of a consent record is pseudonymised where a flag points at it."""
 
 RECORDS_POINTED_AT: Final = 100
 """Records that one flag can point at; whatever it names beyond is not kept."""
@@ -264,7 +262,6 @@ def piece_pseudonyms(plan: ShapeColumns, level: Level, pseudonyms: PseudonymMake
 
 __all__ = [
     "RECORDS_POINTED_AT",
-    "RECORD_TYPE",
     "EventClaims",
     "event_claims",
     "item_rows",

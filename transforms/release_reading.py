@@ -40,6 +40,7 @@ from transforms.meeting_joins import (
 )
 from transforms.people_joins import alias_table, row_table
 from transforms.pseudonyms import join_pseudonyms
+from transforms.records_seen import sighted_table
 from transforms.release_rules import ReleaseRules
 from transforms.release_settings import ReleaseSettings
 from transforms.store import Store
@@ -80,7 +81,7 @@ from transforms.store import Store
 Keyed = tuple[str, bytes]
 """A shard's digits with a part of the shard, packed."""
 
-WITNESSED = "witnessed"
+WITNESSED, SIGHTED = "witnessed", "sighted"
 
 
 @dataclass
@@ -224,18 +225,21 @@ class ReadRecords(beam.PTransform[Any, Any]):
     keys: ReleaseKeys = field(repr=False)
 
     def expand(self, starts: Any) -> Any:
-        """Anything -> `rows` by identifier; `ownerless`: row; `read`: IntakeCounts. Reads once an element."""
+        """Anything -> `rows` by identifier; `ownerless`: row; `read`: IntakeCounts; `sighted` by digest.
+
+        Reads once an element.
+        """
         found = (
             starts
             | "Plan" >> beam.FlatMap(_plan, self.settings).with_output_types(RecordRange)
             | "Spread" >> beam.Reshuffle()
             | "Verify"
             >> beam.ParDo(_Verify(self.settings, self.rules, self.keys)).with_outputs(
-                OWNERLESS, READ, main=ROWS
+                OWNERLESS, READ, SIGHTED, main=ROWS
             )
         )
         read = found[READ] | "Total" >> beam.CombineGlobally(total_intake)
-        return {ROWS: found[ROWS], OWNERLESS: found[OWNERLESS], READ: read}
+        return {ROWS: found[ROWS], OWNERLESS: found[OWNERLESS], READ: read, SIGHTED: found[SIGHTED]}
 
 
 def _plan(_: object, settings: ReleaseSettings) -> list[RecordRange]:
@@ -263,6 +267,8 @@ class _Verify(beam.DoFn):
                     owned.append((pseudonym, row))
             yield from shards_by(row_table(owned), "pseudonym", self._settings.digits)
             yield beam.pvalue.TaggedOutput(READ, intake.counts)
+            sighted = shards_by(sighted_table(intake.sighted), "digest", self._settings.digits)
+            yield from _tagged(SIGHTED, sighted)
 
 
 @dataclass

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from schemas.tables import QUARANTINE_ITEMS, SIGNALS
+from schemas.tables import CONSENT_RECORDS, QUARANTINE_ITEMS, SIGNALS
 from tests.pipeline.release_world import TENANT, Event, World, chat, event, meeting
-from transforms.item_rows import RECORD_TYPE
+from transforms.consent_intake import record_pointer
 from transforms.keys import load_release_keys
 from transforms.pseudonyms import join_pseudonyms
 
@@ -150,7 +150,7 @@ def test_a_recording_is_dated_by_its_files(world: World) -> None:
 def test_a_flag_points_at_records_and_lineage_that_nobody_can_read_holds(world: World) -> None:
     world.adults(*PEOPLE)
     pointing = {"record_ids": ["r00001", "elsewhere"], "status": "given", "refuses": False}
-    words = {"text": "so", "participant": {"user_id": "ann"}}
+    words: dict[str, Any] = {"text": "so", "participant": {"user_id": "ann"}}
     odd = event("transcript.segment", "s-1", "10:30", derived_from=["rumour"], **words)
     plain = event("transcript.segment", "s-2", "10:31", derived_from=["audio"], **words)
     flagged = chat("c-1", "ann", consent=pointing)
@@ -165,6 +165,22 @@ def test_a_flag_points_at_records_and_lineage_that_nobody_can_read_holds(world: 
         ("unclassified", "QUARANTINE", "CLASS_UNKNOWN"),
     ]
     pseudonyms = join_pseudonyms(load_release_keys(world.keys / "release"))
-    known = [pseudonyms.pseudonym(each, identifier_type=RECORD_TYPE) for each in ("r00001", "elsewhere")]
+    known = [record_pointer(each, pseudonyms) for each in ("r00001", "elsewhere")]
     flags = [row["consent_flag"] for row in world.rows(QUARANTINE_ITEMS) if row["consent_flag"]]
     assert known in [flag["record_ids"] for flag in flags]
+
+
+def test_the_store_keeps_when_it_first_saw_a_record(world: World) -> None:
+    world.ingest(zoom_meeting())
+    assert world.release(as_of="2026-03-05T00:00:00Z")["records"]["new"] == 2
+    again = world.release(as_of="2026-03-06T00:00:00Z")["records"]
+    assert (again["read"], again["new"], again["new_claiming_earlier"]) == (2, 0, 0)
+    world.say("ann", "withdrawn", scope="tenant:t1", event_time="2026-03-07T00:00:00Z")
+    world.say("ben", kinds=["*"], ingested_at="2026-03-08T00:00:00Z")
+    late = world.release(as_of="2026-03-09T00:00:00Z")["records"]
+    assert (late["new"], late["new_claiming_earlier"]) == (2, 1)
+    rows = sorted(world.rows(CONSENT_RECORDS), key=lambda row: (row["first_seen"], row["ingested_at"]))
+    assert [row["first_seen"].day for row in rows] == [5, 5, 9, 9]
+    assert [row["unseen_by"] and row["unseen_by"].day for row in rows] == [None, None, 6, 6]
+    pseudonyms = join_pseudonyms(load_release_keys(world.keys / "release"))
+    assert rows[2]["record_join"] == record_pointer("r00003", pseudonyms)

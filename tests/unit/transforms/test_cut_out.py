@@ -15,8 +15,8 @@ from schemas.contract import ITEMS, ArrayNode, Field, Node, ObjectNode
 from tests.unit.transforms.feature_contract import EVENT, TABLE, event, features, shape
 from tests.unit.transforms.feature_events import blocks
 from tests.unit.transforms.separator_samples import Taken, digester, key_folder, line, take
+from transforms.consent_intake import RECORD_TYPE
 from transforms.cut_out import _framed_column, json_type, without_empty
-from transforms.item_rows import RECORD_TYPE
 from transforms.keys import load_release_keys
 from transforms.pseudonyms import join_pseudonyms
 from transforms.sealed_format import frame_parts, size_class, split_prefixed, unframe_parts

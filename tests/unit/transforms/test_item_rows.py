@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from schemas.consent_sets import CONTENT_LIKE
 from schemas.tables import UNREADABLE
 from tests.unit.transforms.separator_samples import key_folder, take
-from transforms.item_rows import RECORD_TYPE, RECORDS_POINTED_AT
+from transforms.consent_intake import RECORD_TYPE
+from transforms.item_rows import RECORDS_POINTED_AT
 from transforms.keys import load_release_keys
 from transforms.pseudonyms import join_pseudonyms
 
