@@ -201,7 +201,8 @@ def unlink(directory: Path, epochs: tuple[int, ...], dry_run: bool) -> None:
     DIR is a key directory or one side of it; do it on both sides. `cofferdam keys show DIR` lists the epochs.
     It cannot be taken back, and an erasure no longer finds a person in the telemetry of those epochs.
 
-    Exit codes: 0 destroyed, 2 DIR has no such epoch or still writes it, 3 a directory cannot be read or written.
+    Exit codes: 0 destroyed, 2 DIR has no such epoch or still writes it, 3 a directory cannot be read or
+    written.
     """
     with reported():
         going = [
@@ -218,6 +219,8 @@ def unlink(directory: Path, epochs: tuple[int, ...], dry_run: bool) -> None:
 def _past_roots(path: Path, side: str, epochs: tuple[int, ...]) -> list[str]:
     finish_destruction(path, side)
     roots = {entry.epoch: entry.key_id for entry in describe_keys(path, side) if entry.purpose == EPOCH_ROOT}
+    if not roots and side == RELEASE:
+        return []  # made before the release side was given roots
     unknown = sorted(set(epochs) - set(roots))
     if unknown or max(roots) in epochs:
         raise ConfigurationError(

@@ -348,3 +348,12 @@ def test_unlink_refuses_the_epoch_that_is_written_and_one_that_is_not_there(newe
     result = run("unlink", newer, "--epoch", "1", "--epoch", epoch)
     assert (result.exit_code, "KEYS_NO_PAST_EPOCH" in result.stderr) == (2, True)
     assert len(load_ingest_keys(newer / "ingest").epoch_roots) == 2
+
+
+def test_unlink_passes_over_a_release_side_without_roots(newer: Path) -> None:
+    file = newer / "release" / "keys.json"
+    description = json.loads(file.read_text())
+    description["keys"] = [key for key in description["keys"] if key["purpose"] != "pseudonym_epoch_root"]
+    file.write_text(json.dumps(description))
+    result = run("unlink", newer, "--epoch", "1")
+    assert (result.exit_code, result.stdout.count("destroyed")) == (0, 1)
