@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from schemas.classification import Protection
-from schemas.contract import ITEMS, Field
+from schemas.classification import CONTENT_KINDS, UNCLASSIFIED_KIND, Protection
+from schemas.contract import ITEMS, Cut, Field, KindBy, as_mapping
 from schemas.contract_patterns import pattern_faults
 from schemas.tables import CHILD_POSITION, telemetry_columns
 
@@ -23,6 +23,9 @@ RESERVED_COLUMNS = frozenset([entry.name for entry in telemetry_columns()] + [CH
 
 Fault = tuple[str, str]
 """Code and message."""
+
+Report = Callable[[str, str], None]
+"""Takes the code of a problem and what to do."""
 
 
 def field_faults(entry: Field, *, never_kept: bool, opaque: bool) -> Iterator[Fault]:
@@ -62,6 +65,32 @@ def _text_faults(entry: Field, opaque: bool) -> Iterator[Fault]:
     for code, message in pattern_faults(entry.pattern, min(entry.max_length, MAX_KEPT_STRING)):
         if code != "OPAQUE" or not opaque:
             yield code, message
+
+
+def read_kind_by(value: object, report: Report) -> KindBy | None:
+    """The sibling that decides the kind of content, and what each of its values stands for."""
+    if value is None:
+        return None
+    entry = as_mapping(value)
+    kinds = {key: str(kind) for key, kind in as_mapping(entry.get("map")).items()}
+    otherwise = str(entry.get("otherwise", UNCLASSIFIED_KIND))
+    for kind in (*kinds.values(), otherwise):
+        if kind not in CONTENT_KINDS and kind != UNCLASSIFIED_KIND:
+            report("UNKNOWN_KIND", f"kindBy names {kind}, which is no kind of content")
+    return KindBy(str(entry.get("field", "")), kinds, otherwise)
+
+
+def read_cut(value: object, report: Report) -> Cut | None:
+    """The closed fragment of a sealed text that may be kept."""
+    if value is None:
+        return None
+    entry = as_mapping(value)
+    values = entry.get("values")
+    listed = tuple(map(str, values)) if isinstance(values, (list, tuple)) else ()
+    cut = Cut(str(entry.get("after", "")), listed)
+    if not cut.after or not cut.values:
+        report("BAD_CUT", "needs the text it follows (after) and a closed list (values)")
+    return cut
 
 
 def element_depth(path: tuple[str, ...]) -> int:

@@ -16,7 +16,6 @@ from pydantic import ValidationError
 
 from schemas.classification import (
     CLASSIFICATIONS,
-    CONTENT_KINDS,
     UNCLASSIFIED_KIND,
     Protection,
     allowed_protections,
@@ -30,15 +29,20 @@ from schemas.contract import (
     ArrayNode,
     Contract,
     ContractSet,
-    Cut,
     EventShape,
     Field,
-    KindBy,
     Node,
     ObjectNode,
     as_mapping,
 )
-from schemas.contract_fields import RESERVED_COLUMNS, Naming, element_depth, field_faults
+from schemas.contract_fields import (
+    RESERVED_COLUMNS,
+    Naming,
+    element_depth,
+    field_faults,
+    read_cut,
+    read_kind_by,
+)
 from schemas.contract_signals import WORDS, read_deletions, read_made_from, read_spans, signal_faults
 from schemas.errors import ConfigurationError
 
@@ -347,8 +351,8 @@ class _Reader:
             minimum=self._bound(options, "minimum", where, (int, float)),
             maximum=self._bound(options, "maximum", where, (int, float)),
             identifies=_optional_text(_property(entry, "identifies")),
-            kind_by=self._kind_by(_property(entry, "kindBy"), where),
-            cut=self._cut(_property(entry, "cut"), where),
+            kind_by=read_kind_by(_property(entry, "kindBy"), partial(self._problem, where)),
+            cut=read_cut(_property(entry, "cut"), partial(self._problem, where)),
             is_list=is_list,
             column=naming.column(path, protection, bool(_property(entry, "cut"))),
         )
@@ -378,26 +382,6 @@ class _Reader:
         else:
             return Protection(protection)
         return Protection.SEAL
-
-    def _kind_by(self, value: Any, where: str) -> KindBy | None:
-        if value is None:
-            return None
-        entry = as_mapping(value)
-        kinds = {key: str(kind) for key, kind in as_mapping(entry.get("map")).items()}
-        otherwise = str(entry.get("otherwise", UNCLASSIFIED_KIND))
-        for kind in (*kinds.values(), otherwise):
-            if kind not in CONTENT_KINDS and kind != UNCLASSIFIED_KIND:
-                self._problem(where, "UNKNOWN_KIND", f"kindBy names {kind}, which is no kind of content")
-        return KindBy(str(entry.get("field", "")), kinds, otherwise)
-
-    def _cut(self, value: Any, where: str) -> Cut | None:
-        if value is None:
-            return None
-        entry = as_mapping(value)
-        cut = Cut(str(entry.get("after", "")), _strings(entry.get("values")))
-        if not cut.after or not cut.values:
-            self._problem(where, "BAD_CUT", "needs the text it follows (after) and a closed list (values)")
-        return cut
 
 
 def _optional_text(value: Any) -> str | None:

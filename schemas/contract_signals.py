@@ -6,11 +6,12 @@ a word that is misspelt or that names no field would silently leave a deletion u
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from schemas.classification import CONTENT_KINDS
 from schemas.contract import DELETION_NAMES, ITEMS, Deletions, EventShape, Field, Span, as_mapping
+from schemas.contract_fields import Report
 
 WORDS: Final = (
     "deletionSignal",
@@ -24,9 +25,6 @@ WORDS: Final = (
 
 _TEST_KEYS: Final = frozenset({"field", "values", "absent"})
 _SPAN_KEYS: Final = frozenset({"array", "start", "end"})
-
-Report = Callable[[str, str], None]
-"""Takes the code of a problem and what to do."""
 
 
 def path_of(text: object) -> tuple[str, ...]:

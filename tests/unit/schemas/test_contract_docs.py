@@ -84,7 +84,7 @@ def test_every_classification_stands_with_its_lane_and_protections(name: str) ->
     assert set(re.findall(r"`(\w+)`", default + others)) == set(allowed_protections(name))
 
 
-@pytest.mark.parametrize("module", ["reading", "rules", "lint", "patterns", "diff"])
+@pytest.mark.parametrize("module", ["reading", "fields", "signals", "rules", "lint", "patterns", "diff"])
 def test_every_code_is_named(module: str) -> None:
     source = (ROOT / "schemas" / f"contract_{module}.py").read_text(encoding="utf-8")
     codes = set(re.findall(r'"([A-Z][A-Z_]{5,})"', source)) - {"CONTRACT_INVALID", "NO_CONTRACTS"}
