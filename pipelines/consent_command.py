@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import click
 
 from pipelines.command_errors import reported
-from pipelines.consent_registry import lint_registry, open_registry
+from pipelines.consent_registry import is_attested, lint_registry, open_registry, require_attester
 from schemas.consent_building import EVENT_TYPE_OF_MECHANISM, build_record
 from schemas.consent_files import append_lines, consent_files, read_lines
 from schemas.consent_import import import_records, load_mapping
@@ -20,10 +21,12 @@ from schemas.consent_sets import GRANTORS, RECIPIENTS, WEAK_MECHANISMS
 from schemas.consent_signing import sign_record
 from schemas.errors import EXIT_CONFIGURATION, EXIT_INFRASTRUCTURE, ConfigurationError
 from schemas.registry import Registry
+from schemas.registry_attestation import Attestation
 from schemas.registry_files import UNREADABLE, RegistryProblem
 from schemas.registry_writing import (
     PrivateKey,
     compare_pins,
+    own_test_key,
     read_private_key,
     write_pins,
     write_starter,
@@ -97,7 +100,8 @@ def lint(directory: Path, consents: Path | None, allow_test_keys: bool, as_json:
         registry, problems = lint_registry(directory)
         if consents is not None and registry is not None:
             problems.extend(_lint_consents(consents, registry, allow_test_keys))
-    click.echo(_lint_json(problems) if as_json else _lint_text(problems))
+    signer = None if registry is None else registry.attestation
+    click.echo(_lint_json(problems, signer) if as_json else _lint_text(problems, signer))
     raise click.exceptions.Exit(_lint_exit_code(problems))
 
 
@@ -116,13 +120,16 @@ def _lint_exit_code(problems: list[RegistryProblem]) -> int:
     return EXIT_CONFIGURATION if codes else 0
 
 
-def _lint_json(problems: list[RegistryProblem]) -> str:
-    return json.dumps({"problems": [problem.as_dict() for problem in problems]}, indent=2)
+def _lint_json(problems: list[RegistryProblem], signer: Attestation | None) -> str:
+    shown = {"problems": [problem.as_dict() for problem in problems], "signer": signer and asdict(signer)}
+    return json.dumps(shown, indent=2)
 
 
-def _lint_text(problems: list[RegistryProblem]) -> str:
+def _lint_text(problems: list[RegistryProblem], signer: Attestation | None) -> str:
     wrong = sum(not problem.is_advice for problem in problems)
     lines = [_problem_text(problem) for problem in problems]
+    if signer is not None:
+        lines.append(f"signed for by {signer.kid}, thumbprint {signer.thumbprint}")
     return "\n".join([*lines, f"{wrong} wrong, {len(problems) - wrong} notes"])
 
 
@@ -134,20 +141,33 @@ def _problem_text(problem: RegistryProblem) -> str:
 
 @consent.command(name="pin")
 @_REGISTRY
-def pin(directory: Path) -> None:
-    """Show which files of a registry changed, then write their hashes to registry.json.
+@click.option(
+    "--signing-key",
+    "key_file",
+    type=_PATH,
+    metavar="FILE",
+    help="Private key that signs for the registry; a starter's own test key if left out.",
+)
+def pin(directory: Path, key_file: Path | None) -> None:
+    """Show which files of a registry changed, then write their hashes to registry.json, and sign it.
 
-    Exit codes: 0 written or nothing to write, 2 registry.json is not of its form, 3 a file cannot be read.
+    The signature in registry.jws says who stands behind keys, terms, authorisations and aliases. The key must
+    be one of the registry that has `may_attest`. Whoever releases can insist on a certain one.
+
+    Exit codes: 0 written or nothing to write, 2 registry.json is not of its form or the key may not sign for
+    it, 3 a file cannot be read.
     """
     with reported():
         changes, content = compare_pins(directory)
         for each in changes:
             click.echo(f"{each.change:<8} {each.part:<9} {each.path}")
-        if all(each.change == "same" for each in changes):
+        if all(each.change == "same" for each in changes) and is_attested(directory):
             click.echo("nothing to write")
             return
-        write_pins(directory, content)
-    click.echo("wrote registry.json; check the registry with `cofferdam consent lint`")
+        signer = own_test_key(directory) if key_file is None else read_private_key(key_file)
+        require_attester(directory, signer)
+        write_pins(directory, content, signer)
+    click.echo(f"wrote registry.json, signed with {signer.kid}; check it with `cofferdam consent lint`")
 
 
 def _record_options(command: Any) -> Any:

@@ -8,6 +8,7 @@ from pathlib import Path
 from schemas.errors import ConfigurationError
 from schemas.registry import Registry, load_registry, read_registry
 from schemas.registry_files import POLICIES, FileError, JsonFile, RegistryProblem, read_bytes, read_pins
+from schemas.registry_writing import PrivateKey
 from validation.policy import Policies
 from validation.policy_loading import SHIPPED_PROFILES, build_policies, read_json_object
 
@@ -62,6 +63,25 @@ def lint_registry(directory: Path) -> tuple[Registry | None, list[RegistryProble
         else:
             problems.extend(_regions_without_profile(directory, registry, policies))
     return registry, problems
+
+
+def is_attested(directory: Path) -> bool:
+    """Whether somebody who may has signed for a registry as it is."""
+    registry, _ = read_registry(directory)
+    return registry is not None and registry.attestation is not None
+
+
+def require_attester(directory: Path, signer: PrivateKey) -> None:
+    """Refuse a key that the registry does not let sign for it.
+
+    Raises:
+        ConfigurationError: ``SIGNING_KEY_MAY_NOT_ATTEST``.
+    """
+    registry, _ = read_registry(directory)
+    key = None if registry is None else registry.keys.get(signer.kid)
+    if registry is not None and (key is None or not key.may_attest or key.revoked_from is not None):
+        message = "the registry does not let this key sign for it; set `may_attest` on its entry"
+        raise ConfigurationError("SIGNING_KEY_MAY_NOT_ATTEST", message)
 
 
 def _regions_without_profile(

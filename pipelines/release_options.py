@@ -25,6 +25,7 @@ _OTHERS = {
     "case_id": "--case-id",
     "export_to": "--export-to",
     "transfer_mechanism": "--transfer-mechanism",
+    "registry_signer": "--registry-signer",
     "pins": "--pins",
 }
 
@@ -58,6 +59,11 @@ def release_options(command: Any) -> Any:
         click.option("--approver", "approvers", multiple=True, metavar="ID", help="Who approved the case."),
         click.option("--export-to", metavar="PLACE", help="Where the content is to be taken."),
         click.option("--transfer-mechanism", metavar="NAME", help="What covers that under the law."),
+        click.option(
+            "--registry-signer",
+            metavar="THUMBPRINT",
+            help="Thumbprint of the key that must have signed for the registry; `consent lint` shows it.",
+        ),
         click.option("--pins", type=_PATH, metavar="FILE", help="Hashes that policies and suites must have."),
     ]
     for option in reversed(options):
@@ -96,6 +102,7 @@ def read_options(
             approvers=options["approvers"],
             export_to=options["export_to"],
             transfer_mechanism=options["transfer_mechanism"],
+            registry_signer=options["registry_signer"],
         ),
         allow_test_keys=options["allow_test_keys"],
         pins=options["pins"],

@@ -65,6 +65,7 @@ class SigningKey:
         revoked_from: Instant from which nothing under it is trusted, as it stands in the registry.
         is_test: Whether it is for trying things out only.
         may_import: Whether it may attest records of another system.
+        may_attest: Whether it may sign for the registry.
     """
 
     kid: str
@@ -73,6 +74,7 @@ class SigningKey:
     revoked_from: str | None
     is_test: bool
     may_import: bool
+    may_attest: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +130,38 @@ def sign_record(record: object, private_key: OKPKey, kid: str) -> str:
     Raises:
         ValueError: The record cannot be written as JSON.
     """
-    header = {"alg": ALGORITHM, "kid": kid, "typ": RECORD_TYPE}
-    return jws.serialize_compact(header, canonical_bytes(record), private_key, registry=_JOSE)
+    return sign_payload(canonical_bytes(record), private_key, kid, RECORD_TYPE)
+
+
+def sign_payload(payload: bytes, private_key: OKPKey, kid: str, type_: str) -> str:
+    """Some bytes as a compact JWS of a type."""
+    header = {"alg": ALGORITHM, "kid": kid, "typ": type_}
+    return jws.serialize_compact(header, payload, private_key, registry=_JOSE)
+
+
+@dataclass(frozen=True, slots=True)
+class TypedToken:
+    """A compact JWS of a type whose header says nothing else, before its signature is looked at."""
+
+    kid: str
+    _token: str = field(repr=False)
+
+    def is_signed_by(self, key: OKPKey, payload: bytes) -> bool:
+        """Whether the key signed exactly this payload."""
+        segment = base64.urlsafe_b64encode(payload).rstrip(b"=").decode()
+        return self._token.split(".")[1] == segment and _is_signed_by(self._token, key)
+
+
+def read_token(token: str, type_: str) -> TypedToken | None:
+    """A token with its key id, None if it is no JWS of the type."""
+    if token.count(".") != 2:
+        return None
+    value, fault = _segment(token.partition(".")[0])
+    if fault is not None or not isinstance(value, dict) or set(value) != set(_HEADER_NAMES):
+        return None
+    kid = value["kid"]
+    well = value["alg"] == ALGORITHM and value["typ"] == type_
+    return TypedToken(kid, token) if well and isinstance(kid, str) else None
 
 
 def verify_records(
@@ -340,11 +372,14 @@ def _was_valid(key: SigningKey, row: Mapping[str, Any]) -> bool:
 __all__ = [
     "RecordVerifier",
     "SigningKey",
+    "TypedToken",
     "VerifiedBatch",
     "VerifiedRecord",
     "import_public_key",
     "read_legible",
     "read_payload",
+    "read_token",
+    "sign_payload",
     "sign_record",
     "verify_records",
 ]

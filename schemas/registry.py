@@ -14,6 +14,7 @@ from typing import Any
 
 from schemas.consent_record import Party
 from schemas.consent_signing import SigningKey
+from schemas.registry_attestation import Attestation, check_attestation
 from schemas.registry_entries import (
     PurposeEntry,
     Tenant,
@@ -45,6 +46,7 @@ class Registry:
 
     Attributes:
         registry_hash: SHA-256 of ``registry.json``, and thereby of every file that it pins.
+        attestation: Who signed for it; None only where lint reads on behind a signature that is wrong.
         keys: Signing keys by id, test keys included.
         terms: Versions of terms and notices.
         purposes: Registered purposes by name.
@@ -56,6 +58,7 @@ class Registry:
     """
 
     registry_hash: str
+    attestation: Attestation | None = None
     keys: Mapping[str, SigningKey] = field(default_factory=dict, repr=False)
     terms: TermsRegister = field(default_factory=TermsRegister, repr=False)
     purposes: Mapping[str, PurposeEntry] = field(default_factory=dict, repr=False)
@@ -102,8 +105,9 @@ def load_registry(directory: Path) -> Registry:
     ``purposes_document`` and ``policies_document``.
 
     Raises:
-        ConfigurationError: A file is not the pinned one (``REGISTRY_PIN_MISMATCH``) or not of its form; the
-            message names file, line, field and what to do.
+        ConfigurationError: A file is not the pinned one (``REGISTRY_PIN_MISMATCH``) or not of its form, or
+            nobody who may has signed for it (``REGISTRY_UNSIGNED`` and others of
+            `schemas.registry_attestation`); the message names file, line, field and what to do.
         InfrastructureFault: A file cannot be read (``REGISTRY_UNREADABLE``).
     """
     registry, problems = read_registry(directory)
@@ -122,7 +126,7 @@ def read_registry(directory: Path) -> tuple[Registry | None, list[RegistryProble
     except FileError as error:
         return None, [error.problem]
     reading = _Reading(directory, pins)
-    return reading.registry(sha256_hex(data)), reading.problems
+    return reading.registry(data), reading.problems
 
 
 class _Reading:
@@ -133,15 +137,20 @@ class _Reading:
         self._pins = pins
         self.problems: list[RegistryProblem] = []
 
-    def registry(self, registry_hash: str) -> Registry:
+    def registry(self, content: bytes) -> Registry:
         keys = self._json("keys", read_keys)
+        attestation = None
+        if keys:  # without keys nobody can tell, and the registry is not used anyway
+            attestation, problems = check_attestation(self._directory, content, keys)
+            self.problems.extend(problems)
         terms = self._json("terms", lambda file: read_terms(file, self._text))
         documents: dict[str, Any] = {}
         purposes = self._json("purposes", lambda file: read_purposes(_kept(file, "purposes", documents)))
         tenants = self._json("tenants", lambda file: _pair(read_tenants(file, purposes or {})))
         self._json(POLICIES, lambda file: (_kept(file, POLICIES, documents), []))
         return Registry(
-            registry_hash,
+            sha256_hex(content),
+            attestation=attestation,
             keys=keys or {},
             terms=terms or TermsRegister(),
             purposes=purposes or {},

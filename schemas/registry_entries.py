@@ -52,6 +52,7 @@ class _KeyEntry(Struct, forbid_unknown_fields=True, kw_only=True):
     alg: Literal["EdDSA"] | UnsetType = UNSET
     test: bool = False
     may_import: bool = False
+    may_attest: bool = False
 
 
 def read_keys(file: JsonFile) -> tuple[dict[str, SigningKey], Problems]:
@@ -90,7 +91,7 @@ def _read_key(file: JsonFile, path: tuple[str | int, ...], entry: object) -> Sig
     valid_from = _instant(file, (*path, "valid_from"), key.valid_from)
     if revoked is not None:
         _instant(file, (*path, "revoked_from"), revoked)
-    return SigningKey(key.kid, key.x, valid_from, revoked, key.test, key.may_import)
+    return SigningKey(key.kid, key.x, valid_from, revoked, key.test, key.may_import, key.may_attest)
 
 
 def _instant(file: JsonFile, path: tuple[str | int, ...], text: str) -> datetime:

@@ -19,6 +19,7 @@ from joserfc.jwk import OKPKey
 
 from schemas.consent_signing import CURVE
 from schemas.errors import ConfigurationError, InfrastructureFault
+from schemas.registry_attestation import ATTESTATION_FILE, attest
 from schemas.registry_files import (
     PARTS,
     POLICIES,
@@ -99,19 +100,49 @@ def _usual_pins(directory: Path) -> Pins:
     return Pins(1, {part: Pin(name, "") for part, name in names.items()})
 
 
-def write_pins(directory: Path, content: bytes) -> None:
-    """Replace ``registry.json`` in one step.
+def write_pins(directory: Path, content: bytes, signer: PrivateKey | None = None) -> PrivateKey:
+    """Replace ``registry.json`` and the signature over it.
+
+    Whoever reads between the two finds a signature that does not fit, and takes neither.
+
+    Args:
+        directory: The registry.
+        content: The bytes of ``registry.json``.
+        signer: Signs for it; None takes the registry's own test key.
+
+    Returns:
+        The key that signed.
 
     Raises:
+        ConfigurationError: ``SIGNING_KEY_NEEDED``: there is no such test key, or there are several.
         InfrastructureFault: ``REGISTRY_UNWRITABLE``.
     """
-    target = directory / REGISTRY_FILE
-    draft = target.with_name(f".{REGISTRY_FILE}.new")
+    signer = signer or own_test_key(directory)
+    files = {ATTESTATION_FILE: attest(content, signer.key, signer.kid), REGISTRY_FILE: content}
     try:
-        draft.write_bytes(content)
-        draft.replace(target)
+        for name, data in files.items():
+            draft = directory / f".{name}.new"
+            draft.write_bytes(data)
+            draft.replace(directory / name)
     except OSError:
         raise _unwritable(directory) from None
+    return signer
+
+
+def own_test_key(directory: Path) -> PrivateKey:
+    """The private key that lies in a registry to try things out with.
+
+    Raises:
+        ConfigurationError: ``SIGNING_KEY_NEEDED``.
+    """
+    found = sorted((directory / TEST_KEY_FOLDER).glob("*.json"))
+    if (directory / KEYS_FILE).exists():
+        registered = (directory / KEYS_FILE).read_text(encoding="utf-8", errors="replace")
+        found = [path for path in found if json.dumps(path.stem) in registered]
+    if len(found) != 1:
+        message = "name the private key that signs for the registry with --signing-key"
+        raise ConfigurationError("SIGNING_KEY_NEEDED", message)
+    return read_private_key(found[0])
 
 
 def write_starter(directory: Path, *, valid_from: str) -> Path:
@@ -153,6 +184,7 @@ def public_entry(
     revoked_from: str | None = None,
     test: bool = False,
     may_import: bool = True,
+    may_attest: bool = True,
 ) -> dict[str, Any]:
     """The entry of a public key in the registry's JWKS."""
     entry: dict[str, Any] = {
@@ -163,6 +195,7 @@ def public_entry(
         "valid_from": valid_from,
         "test": test,
         "may_import": may_import,
+        "may_attest": may_attest,
     }
     return entry if revoked_from is None else {**entry, "revoked_from": revoked_from}
 

@@ -12,6 +12,7 @@ from schemas.consent_rows import read_time
 from schemas.consent_signing import SigningKey
 from schemas.errors import ConfigurationError
 from schemas.registry import Registry
+from schemas.registry_attestation import require_signer
 from transforms.consent_intake import MEETING_TYPE
 from transforms.pseudonyms import TENANT_TYPE, Pseudonymiser
 from validation.cases import Registry as RulesRegistry
@@ -57,6 +58,7 @@ class ReleaseRequest:
         approvers: Who approved it.
         export_to: Where the content is to be taken, if anywhere else.
         transfer_mechanism: What covers that.
+        registry_signer: Thumbprint (RFC 7638) of the key that must have signed for the registry, if named.
     """
 
     purposes: tuple[str, ...]
@@ -66,6 +68,7 @@ class ReleaseRequest:
     approvers: tuple[str, ...] = ()
     export_to: str | None = None
     transfer_mechanism: str | None = None
+    registry_signer: str | None = None
 
     @property
     def as_of_time(self) -> datetime:
@@ -171,8 +174,10 @@ def make_rules(
     """The rules of a release.
 
     Raises:
-        ConfigurationError: ``AS_OF_INVALID``, or a purpose is not registered (``PURPOSE_NOT_REGISTERED``).
+        ConfigurationError: ``AS_OF_INVALID``, a purpose is not registered (``PURPOSE_NOT_REGISTERED``), or
+            the registry is not signed by whom it must be (`schemas.registry_attestation.require_signer`).
     """
+    require_signer(registry.attestation, request.registry_signer, allow_test_keys=allow_test_keys)
     as_of = request.as_of_time
     unknown = sorted(set(request.purposes) - set(registry.purposes))
     if unknown:

@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from joserfc.jwk import OKPKey
 
 from pipelines.cli import cli
+from schemas.registry_writing import PrivateKey, compare_pins, public_entry, write_keys, write_pins
 from schemas.tables import RELEASED
 from tests.pipeline.release_world import AS_OF, TRAINING, Event, World, chat, meeting, presence
 from tests.pipeline.support import lines_file
@@ -139,9 +141,24 @@ def test_what_cannot_be_used_stops_the_command(
 
 def test_test_keys_count_only_if_they_are_allowed(world: World) -> None:
     world.ingest(events())
-    ledger = json.loads(run(*arguments(world)[:-1], "--json").output)
+    refused = run(*arguments(world)[:-1])
+    assert (refused.exit_code, "REGISTRY_SIGNED_FOR_TESTS" in refused.stderr) == (2, True)
+    signer = sign_for_real(world)
+    ledger = json.loads(run(*arguments(world)[:-1], "--registry-signer", signer, "--json").output)
     assert ledger["released"] == 0
     assert ledger["records"]["untrusted"] == {"TEST_KEY": 3}
+    refused = run(*arguments(world), "--registry-signer", world.signer.key.thumbprint())
+    assert (refused.exit_code, "REGISTRY_SIGNER_REFUSED" in refused.stderr) == (2, True)
+
+
+def sign_for_real(world: World) -> str:
+    """Let a key that is not marked test sign for the registry; gives its thumbprint."""
+    key = OKPKey.generate_key("Ed25519")
+    file = world.registry / "jwks.json"
+    entries = json.loads(file.read_text())["keys"]
+    write_keys(file, [*entries, public_entry(key, "authority", valid_from="2020-01-01T00:00:00Z")])
+    write_pins(world.registry, compare_pins(world.registry)[1], PrivateKey("authority", key))
+    return str(key.thumbprint())
 
 
 @pytest.mark.parametrize("point", ["while writing", "before the commit", "after the commit"])

@@ -101,7 +101,9 @@ def test_a_grant_that_does_not_fit_writes_nothing(folder: Path, more: tuple[str,
 
 def test_lint_is_silent_about_a_registry_in_order(folder: Path) -> None:
     result = run("lint", "--registry", folder)
-    assert (result.exit_code, result.stdout) == (0, "0 wrong, 0 notes\n")
+    signed, last = result.stdout.splitlines()
+    assert (result.exit_code, last) == (0, "0 wrong, 0 notes")
+    assert signed.startswith("signed for by k1, thumbprint ")
 
 
 def test_lint_names_file_line_and_code(folder: Path) -> None:
@@ -114,8 +116,9 @@ def test_lint_names_file_line_and_code(folder: Path) -> None:
 def test_lint_prints_json(folder: Path) -> None:
     change_json(folder, "jwks.json", "keys.0.test", True)
     result = run("lint", "--registry", folder, "--json")
-    (problem,) = json.loads(result.stdout)["problems"]
-    assert (result.exit_code, problem["code"], problem["is_advice"]) == (0, "REGISTRY_TEST_KEY", True)
+    problems = json.loads(result.stdout)["problems"]
+    assert {problem["code"] for problem in problems} == {"REGISTRY_TEST_KEY", "REGISTRY_SIGNED_FOR_TESTS"}
+    assert (result.exit_code, [problem["is_advice"] for problem in problems]) == (0, [True, True])
 
 
 def test_lint_of_records_names_their_lines_and_no_person(folder: Path) -> None:
@@ -138,10 +141,35 @@ def test_lint_of_what_cannot_be_read_is_a_fault_of_the_infrastructure(folder: Pa
 def test_pin_shows_what_changed_and_writes_it(folder: Path) -> None:
     change_json(folder, "purposes.json", "title", "Ours", pin=False)
     assert run("lint", "--registry", folder).exit_code == 2
-    shown = run("pin", "--registry", folder)
+    key = ("--signing-key", folder / "test-keys" / "k1.json")
+    shown = run("pin", "--registry", folder, *key)
     assert (shown.exit_code, "changed  purposes" in shown.stdout) == (0, True)
+    assert "signed with k1" in shown.stdout
     assert run("lint", "--registry", folder).exit_code == 0
-    assert "nothing to write" in run("pin", "--registry", folder).stdout
+    assert "nothing to write" in run("pin", "--registry", folder, *key).stdout
+
+
+def test_pin_signs_what_nobody_has_signed(folder: Path) -> None:
+    (folder / "registry.jws").unlink()
+    assert "REGISTRY_UNSIGNED" in run("lint", "--registry", folder).stdout
+    shown = run("pin", "--registry", folder, "--signing-key", folder / "test-keys" / "k1.json")
+    assert (shown.exit_code, "signed with k1" in shown.stdout) == (0, True)
+    assert run("lint", "--registry", folder).exit_code == 0
+
+
+def test_pin_needs_a_key_that_may_attest(folder: Path) -> None:
+    change_json(folder, "jwks.json", "keys.0.may_attest", False)
+    result = run("pin", "--registry", folder, "--signing-key", folder / "test-keys" / "k1.json")
+    assert (result.exit_code, "SIGNING_KEY_MAY_NOT_ATTEST" in result.stderr) == (2, True)
+
+
+def test_pin_without_a_key_writes_nothing_where_there_is_no_test_key(folder: Path) -> None:
+    shutil.rmtree(folder / "test-keys")
+    change_json(folder, "purposes.json", "title", "Ours", pin=False)
+    result = run("pin", "--registry", folder)
+    assert (result.exit_code, "SIGNING_KEY_NEEDED" in result.stderr) == (2, True)
+    assert "changed  purposes" in result.stdout
+    assert "REGISTRY_PIN_MISMATCH" in run("lint", "--registry", folder).stdout
 
 
 def test_init_leaves_a_folder_in_use_alone(tmp_path: Path) -> None:

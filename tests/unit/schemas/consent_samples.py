@@ -13,6 +13,7 @@ from schemas.consent_rows import read_time
 from schemas.consent_signing import SigningKey
 from schemas.registry_files import REGISTRY_FILE
 from schemas.registry_writing import (
+    PrivateKey,
     compare_pins,
     public_entry,
     write_keys,
@@ -112,8 +113,8 @@ def make_registry(folder: Path) -> Path:
 
 
 def repin(folder: Path) -> None:
-    """Pin the files of a registry as they are."""
-    write_pins(folder, compare_pins(folder)[1])
+    """Pin the files of a registry as they are, signed with k1."""
+    write_pins(folder, compare_pins(folder)[1], PrivateKey("k1", KEY))
 
 
 def change_json(folder: Path, name: str, path: str, value: object, *, pin: bool = True) -> None:

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from joserfc.jwk import OKPKey
 
 from schemas.consent_rows import read_time
 from schemas.errors import CofferdamError
 from schemas.registry import CONFLICT, Registry, load_registry, read_registry
+from schemas.registry_writing import public_entry, write_keys
 from tests.unit.schemas.consent_samples import CANARY, KEY, change_json, make_registry, repin
 from validation.cases import Registry as DecisionRegistry
 
@@ -52,9 +54,13 @@ def test_a_registry_loads_and_says_what_it_holds(folder: Path) -> None:
 
 
 def test_its_decision_form_is_what_the_rules_read(folder: Path) -> None:
-    change_json(folder, "jwks.json", "keys.0.revoked_from", "2026-05-01T00:00:00Z")
+    key, end = OKPKey.generate_key("Ed25519"), "2026-05-01T00:00:00Z"
+    revoked = public_entry(key, "k2", valid_from="2026-01-01T00:00:00Z", revoked_from=end)
+    document = json.loads((folder / "jwks.json").read_text())
+    write_keys(folder / "jwks.json", [*document["keys"], revoked])
+    repin(folder)
     read = DecisionRegistry.from_json(load_registry(folder).for_decisions())
-    assert isinstance(read.keys["k1"].revoked_from, int)
+    assert isinstance(read.keys["k2"].revoked_from, int)
     terms = read.terms["example-2026-01"]
     assert (terms.status, terms.start is not None, len(terms.notice_hash or "")) == ("active", True, 64)
 
