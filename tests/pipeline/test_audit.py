@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+import pipelines.run_release
 import transforms.audit_append
 from pipelines.cli import cli
 from schemas.errors import InfrastructureFault
@@ -300,6 +301,28 @@ def test_the_report_of_a_run_ends_with_the_checkpoint(tmp_path: Path, keys: Path
     assert run("checkpoint", "--store", tmp_path / "S").output in result.output
     said = json.loads(CliRunner().invoke(cli, [*words, "--json"]).output)["checkpoint"]
     assert said == json.loads(run("checkpoint", "--store", tmp_path / "S", "--json").output)
+
+
+def test_a_release_that_fails_has_been_logged_all_the_same(
+    tmp_path: Path, keys: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(tmp_path, keys)
+    world.adults("ada")
+    world.say("ada", scope="tenant:t1")
+    world.ingest(meeting(["ada"]))
+
+    def fail(*_: Any) -> None:
+        raise InfrastructureFault("STORE_DISK_FULL", "no space left")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(pipelines.run_release, "build_release", fail)
+        with pytest.raises(InfrastructureFault):
+            world.release()
+    verified = json.loads(run("verify", "--store", world.store, "--json").output)
+    assert (verified["holds"], verified["waiting"]) == (True, 1)
+    world.ingest(meeting(["ada"], "m2"), "more.jsonl")
+    (begun,) = shown(world.store, "--type", "release")
+    assert (begun["state"], begun["purposes"]) == ("begun", [TRAINING])
 
 
 def test_a_run_that_ends_before_its_entry_is_made_up_for(

@@ -206,6 +206,21 @@ def test_a_disk_that_cannot_be_read_is_an_error(copied: Path, monkeypatch: pytes
         verify_log(str(copied))
 
 
+def test_a_run_that_ends_meanwhile_is_no_finding(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads, ran = LocalFiles.read, list[str]()
+
+    def meanwhile(self: LocalFiles, path: str) -> bytes:
+        if path.startswith("log/tile") and not ran:
+            ran.append(path)
+            merge(store_with_runs(copied, run_ids(20, 1)), SEALS, NOW)
+        return reads(self, path)
+
+    known = verifiers(copied)
+    monkeypatch.setattr(LocalFiles, "read", meanwhile)
+    result = verify_log(str(copied), known)
+    assert (result.findings.listed, result.commits) == ([], 4)
+
+
 def test_findings_are_counted_beyond_those_that_are_listed(copied: Path) -> None:
     store = Store.open(copied)
     for number in range(120):
