@@ -27,6 +27,11 @@ def print_release(ledger: dict[str, Any], store: str, seconds: float, console: C
         f"{ledger['items']:,} items, {ledger['classes']:,} decisions on classes of them; {records['read']:,} "
         f"consent records, {sum(records['untrusted'].values()):,} of them not trusted"
     )
+    if late := records.get("new_claiming_earlier"):
+        console.print(
+            f"{late:,} records that no release had seen say that they arrived before the last one:"
+            " see consents/records"
+        )
     if records["test_keys"] and records["test_keys_allowed"]:
         console.print(
             f"Test keys were allowed: {', '.join(records['test_keys'])}. Not for real content.", markup=False

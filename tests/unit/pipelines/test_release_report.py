@@ -79,6 +79,14 @@ def test_records_that_are_not_trusted_are_counted() -> None:
     assert "5,010 items, 12 decisions on classes of them; 321 consent records, 3 of them" in printed(LEDGER)
 
 
+def test_records_that_claim_to_be_older_than_they_can_be_are_told() -> None:
+    ledger = copy.deepcopy(LEDGER)
+    ledger["records"] |= {"new": 9, "new_claiming_earlier": 0}
+    assert "arrived before" not in printed(ledger)
+    ledger["records"]["new_claiming_earlier"] = 7
+    assert "7 records that no release had seen say that they arrived before the last one" in printed(ledger)
+
+
 def test_test_keys_are_named_where_they_counted() -> None:
     ledger = copy.deepcopy(LEDGER)
     ledger["records"] |= {"test_keys": ["k-1", "k-2"], "test_keys_allowed": True}
