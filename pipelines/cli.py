@@ -21,6 +21,7 @@ _COMMANDS = {
     "keys": ("pipelines.keys_command", "keys"),
     "policy": ("pipelines.policy_command", "policy"),
     "release": ("pipelines.release_command", "release"),
+    "replay": ("pipelines.replay_command", "replay"),
     "run": ("pipelines.run_command", "run"),
     "tables": ("pipelines.inspect_command", "tables"),
 }
