@@ -47,7 +47,7 @@ _SEEN_SCHEMA: Final = pa.schema(
 _KNOWN_SCHEMA: Final = pa.schema(
     [(name, pa.string()) for name in ("event_id", "tenant_join", "meeting_join", "event")]
 )
-_COMINGS: Final = ("join", "leave")
+_COMINGS: Final = ("join", "leave", "enter")
 _LINKING: Final = (ROSTER, QUARANTINE_ITEMS)
 """Tables that hold event ids together with the join pseudonyms of their meetings."""
 
