@@ -195,9 +195,7 @@ def load_release_keys(path: Path | str) -> ReleaseKeys:
     }
     common = _common(side)
     if not vaults:
-        raise InfrastructureFault(
-            "KEYS_RETIRED", f"{path} holds no vault key any more; name the newest key directory of the store"
-        )
+        raise _retired(path)
     vault_id, current = next(iter(vaults.items()))
     return ReleaseKeys(**common, vault_id=vault_id, _vault_public=current.public_half, _vaults=vaults)
 
@@ -259,7 +257,8 @@ def create_key_directory(
     Raises:
         ConfigurationError: Something is there already (``KEYS_EXIST``), keys are never overwritten; or the
             vault key is in the older directory, too (``KEYS_SAME_VAULT``).
-        InfrastructureFault: The directory cannot be written (``KEYS_UNWRITABLE``), or the older one not read.
+        InfrastructureFault: The directory cannot be written (``KEYS_UNWRITABLE``), or the older one not read;
+            or a rotation has destroyed the older one's vault key (``KEYS_RETIRED``).
     """
     if directory.is_symlink() or (directory.exists() and _occupied(directory)):
         raise _keys_exist(directory)
@@ -300,6 +299,8 @@ def _first_sides(created: date, vault: ServiceKey | None) -> dict[str, list[Stor
 
 def _next_sides(older: Path, created: date, vault: ServiceKey | None) -> dict[str, list[StoredKey]]:
     ingest, release = read_side(older / INGEST, INGEST), read_side(older / RELEASE, RELEASE)
+    if release.keys and not any(key.description.purpose in VAULT_PURPOSES for key in release.keys):
+        raise _retired(release.directory)
     public, private = _new_vault(vault, created, epoch=_next_epoch(release, *VAULT_PURPOSES))
     if any(key.description.key_id == private.description.key_id for key in release.keys):
         raise ConfigurationError(
@@ -310,6 +311,12 @@ def _next_sides(older: Path, created: date, vault: ServiceKey | None) -> dict[st
     roots = [root, *(key for key in sealing if key.description.purpose == EPOCH_ROOT)]
     opening = [key for key in release.keys if key.description.purpose != EPOCH_ROOT]
     return {INGEST: [public, root, *sealing], RELEASE: [private, *roots, *opening]}
+
+
+def _retired(path: Path | str) -> InfrastructureFault:
+    return InfrastructureFault(
+        "KEYS_RETIRED", f"{path} holds no vault key any more; name the newest key directory of the store"
+    )
 
 
 def _new_vault(vault: ServiceKey | None, created: date, *, epoch: int) -> tuple[StoredKey, StoredKey]:

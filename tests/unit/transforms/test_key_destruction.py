@@ -91,6 +91,8 @@ def test_copies_in_an_older_directory_go_though_they_are_current_there(older: Pa
     assert not list((older / "release").glob(f"*{vault}*"))
     with pytest.raises(InfrastructureFault, match="KEYS_RETIRED"):
         load_release_keys(older / "release")
+    with pytest.raises(InfrastructureFault, match="KEYS_RETIRED"):
+        create_key_directory(older.with_name("third"), created=DAY, continues=older)
     assert load_release_keys(newer / "release").older_vaults == (bytes.fromhex(vault),)
 
 
