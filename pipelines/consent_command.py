@@ -259,6 +259,8 @@ def _tell_of_key(registry: Registry, signer: PrivateKey) -> None:
     key = registry.keys.get(signer.kid)
     if key is None:
         click.echo("Note: the registry does not have this key; the record will not be trusted", err=True)
+    elif key.revoked_from is not None:
+        click.echo("Note: the registry has revoked this key; the record may not be trusted", err=True)
     elif key.is_test:
         click.echo("Note: signed with a test key; the record counts only with --allow-test-keys", err=True)
 

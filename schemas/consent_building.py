@@ -16,7 +16,7 @@ from schemas.consent_record import (
     check_form,
 )
 from schemas.consent_rows import Identifier
-from schemas.consent_sets import NEGATIVE_STATUSES
+from schemas.consent_sets import ALL_KINDS, NEGATIVE_STATUSES
 from schemas.errors import ConfigurationError
 from schemas.registry import Registry
 
@@ -31,6 +31,16 @@ EVENT_TYPE_OF_MECHANISM: Final = {
 """DPV consent type of a mechanism; whatever is not here leaves people uninformed."""
 
 _FLAGS: Final = ("bundled", "conditional", "retroactive", "separate")
+_HINTS: Final = {
+    "scope": "meeting:ID, tenant:ID or global",
+    "content_kinds": f"* or one of {', '.join(sorted(ALL_KINDS))}",
+    "_time": "an RFC 3339 instant with its offset, such as 2026-03-02T09:58:00Z",
+    "valid_": "an RFC 3339 instant with its offset, such as 2026-03-02T09:58:00Z",
+    "ingested_at": "an RFC 3339 instant with its offset, such as 2026-03-02T09:58:00Z",
+    "record_id": "letters, digits, dots, dashes and underscores that say nothing about the person",
+}
+"""What to say of fields that people write themselves."""
+
 _OPTIONAL: Final = ("retention_policy", "valid_from", "valid_until", "import_attestation")
 BUILDING_FIELDS: Final = (
     *("id", "subject", "status", "grantor", "mechanism", "purposes", "kinds", "scope", "recipients", "terms"),
@@ -75,8 +85,13 @@ def _checked(record: Mapping[str, Any]) -> ConsentRecord:
     try:
         return check_form(record)
     except RecordFormError as error:
-        message = f"{error.where or 'the record'} is not of the form in docs/consent-record.schema.json"
-        raise ConfigurationError("CONSENT_FORM", message) from None
+        raise ConfigurationError("CONSENT_FORM", _form_message(error.where)) from None
+
+
+def _form_message(where: str) -> str:
+    hint = next((hint for name, hint in _HINTS.items() if name in where), "")
+    message = f"{where or 'the record'} is not of the form in docs/consent-record.schema.json"
+    return f"{message}: {hint}" if hint else message
 
 
 def _principal(subject: object) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from schemas.registry_writing import PrivateKey
 
 _LISTS: Final = ("purposes", "kinds", "recipients")
 _FLAGS: Final = ("bundled", "conditional", "retroactive", "separate", "no_detriment")
+_NOT_AS_DESCRIBED: Final = "missing, unknown here or not as docs/consent.md describes"
 _SHOWN_PROBLEMS: Final = 20
 _LARGEST: Final = 1 << 30
 
@@ -104,13 +105,16 @@ def load_mapping(path: Path) -> Mapping_:
         document = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeys)  # noqa: S506 - a safe loader
         mapping = msgspec.convert(document, Mapping_)
     except (OSError, UnicodeDecodeError):
-        raise InfrastructureFault("MAPPING_UNREADABLE", f"{path} cannot be read as UTF-8 text") from None
+        raise InfrastructureFault(
+            "MAPPING_UNREADABLE",
+            f"{path} cannot be read as UTF-8 text; check that it exists and its permissions",
+        ) from None
     except yaml.YAMLError as error:
         line = getattr(getattr(error, "problem_mark", None), "line", 0) + 1
         raise ConfigurationError("MAPPING_INVALID", f"{path}:{line}: not valid YAML") from None
     except msgspec.ValidationError as error:
         where = faulty_field(str(error)) or "the mapping"
-        raise ConfigurationError("MAPPING_INVALID", f"{path}: {where}: missing or not as described") from None
+        raise ConfigurationError("MAPPING_INVALID", f"{path}: {where}: {_NOT_AS_DESCRIBED}") from None
     _check_fields(path, mapping)
     return mapping
 
@@ -177,7 +181,9 @@ def import_records(
 def _refused(path: Path, problems: list[str]) -> ConfigurationError:
     more = len(problems) - _SHOWN_PROBLEMS
     shown = [*problems[:_SHOWN_PROBLEMS], *([f"and {more} more"] if more > 0 else [])]
-    message = f"{path}: nothing was imported; complete the mapping for\n  " + "\n  ".join(shown)
+    message = f"{path}: nothing was imported; put right the file, or the mapping, for\n  " + "\n  ".join(
+        shown
+    )
     return ConfigurationError("IMPORT_REFUSED", message)
 
 
@@ -186,7 +192,9 @@ def _read(path: Path) -> bytes:
         with path.open("rb") as file:
             return file.read(_LARGEST)
     except OSError:
-        raise InfrastructureFault("IMPORT_UNREADABLE", f"{path} cannot be read") from None
+        raise InfrastructureFault(
+            "IMPORT_UNREADABLE", f"{path} cannot be read; check that it exists and its permissions"
+        ) from None
 
 
 def _rows(path: Path, data: bytes, form: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
@@ -203,8 +211,8 @@ def _rows(path: Path, data: bytes, form: str) -> Iterator[tuple[int, Mapping[str
 
 
 def _csv_rows(path: Path, data: bytes) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    reader = csv.reader(io.StringIO(_text(path, data), newline=""), strict=True)
     try:
-        reader = csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True)
         header = next(reader, [])
         if len(set(header)) != len(header) or not header:
             raise _refused(path, ["line 1: the header must name each column once"])
@@ -214,8 +222,16 @@ def _csv_rows(path: Path, data: bytes) -> Iterator[tuple[int, Mapping[str, Any]]
             if len(cells) != len(header):
                 raise _refused(path, [f"line {reader.line_num}: not as many cells as the header has"])
             yield reader.line_num, dict(zip(header, cells, strict=True))
-    except (csv.Error, UnicodeDecodeError):
-        raise _refused(path, ["not a CSV file in UTF-8"]) from None
+    except csv.Error:
+        raise _refused(path, [f"line {reader.line_num}: not CSV, such as a quotation mark too few"]) from None
+
+
+def _text(path: Path, data: bytes) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise _refused(path, [f"line {line}: not UTF-8; save the file as UTF-8"]) from None
 
 
 def _mapped(cells: Mapping[str, Any], mapping: Mapping_) -> dict[str, Any]:

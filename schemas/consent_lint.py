@@ -23,6 +23,7 @@ _FAULTS: Final = {
     "TEST_KEY": "is signed under a key marked test; it counts only with --allow-test-keys",
     "SIGNATURE_WRONG": "its signature does not fit; it was changed, or signed with another key",
     "KEY_NOT_YET_VALID": "is older than the validity of its key",
+    "KEY_EXPIRED": "is from after the validity of its key; sign it with a key that is valid",
     "UNKNOWN_MEMBERS": "says something that this version of the form does not know, which may narrow the yes",
     "DUPLICATE_KEY": "names a key twice, so nobody can tell what was meant",
     "NOT_JSON": "its payload is not JSON",

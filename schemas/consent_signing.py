@@ -66,6 +66,7 @@ class SigningKey:
         is_test: Whether it is for trying things out only.
         may_import: Whether it may attest records of another system.
         may_attest: Whether it may sign for the registry.
+        valid_until: Instant from which it signs nothing more; what it signed before stays good.
     """
 
     kid: str
@@ -75,6 +76,7 @@ class SigningKey:
     is_test: bool
     may_import: bool
     may_attest: bool = False
+    valid_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,8 @@ class VerifiedRecord:
             signature, never from what the record says.
         subject: The person's raw identifier, None where that cannot be read.
         fault: Why the line is not trusted, None if it is: UNSIGNED, NOT_A_JWS, HEADER_REFUSED, KEY_UNKNOWN,
-            TEST_KEY, SIGNATURE_WRONG, KEY_NOT_YET_VALID, UNKNOWN_MEMBERS, or a code of `RecordFault`.
+            TEST_KEY, SIGNATURE_WRONG, KEY_NOT_YET_VALID, KEY_EXPIRED, UNKNOWN_MEMBERS, or a code of
+            `RecordFault`.
         jws: The line itself, None if it holds no JWS.
     """
 
@@ -242,8 +245,8 @@ class RecordVerifier:
             self.test_keys.add(kid)
             if not self._allow_test_keys:
                 return "TEST_KEY"
-        if not _was_valid(key, read.row):
-            return "KEY_NOT_YET_VALID"
+        if (fault := _outside_validity(key, read.row)) is not None:
+            return fault
         # What else the record says may narrow a yes, and cannot weaken a no.
         return "UNKNOWN_MEMBERS" if read.extended and not is_negative(read.row) else None
 
@@ -363,10 +366,12 @@ def _is_signed_by(token: str, key: OKPKey) -> bool:
     return True
 
 
-def _was_valid(key: SigningKey, row: Mapping[str, Any]) -> bool:
-    """Whether the key could sign already: at the later of the record's two times, as for revocation."""
+def _outside_validity(key: SigningKey, row: Mapping[str, Any]) -> str | None:
+    """Why the key could not sign at the later of the record's two times, as for revocation."""
     times = [time for name in ("event_time", "ingested_at") if (time := read_time(row.get(name)))]
-    return bool(times) and max(times) >= key.valid_from
+    if not times or max(times) < key.valid_from:
+        return "KEY_NOT_YET_VALID"
+    return "KEY_EXPIRED" if key.valid_until is not None and max(times) >= key.valid_until else None
 
 
 __all__ = [

@@ -47,6 +47,7 @@ class _KeyEntry(Struct, forbid_unknown_fields=True, kw_only=True):
     x: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{43}$(?!\n)")]
     kid: Annotated[str, Meta(pattern=ID_PATTERN)]
     valid_from: Instant
+    valid_until: Instant | UnsetType = UNSET
     revoked_from: Instant | UnsetType = UNSET
     use: Literal["sig"] | UnsetType = UNSET
     alg: Literal["EdDSA"] | UnsetType = UNSET
@@ -89,9 +90,12 @@ def _read_key(file: JsonFile, path: tuple[str | int, ...], entry: object) -> Sig
         raise FileError(file.problem((*path, "x"), "is no Ed25519 public key in base64url")) from None
     revoked = None if key.revoked_from is UNSET else key.revoked_from
     valid_from = _instant(file, (*path, "valid_from"), key.valid_from)
+    until = None if key.valid_until is UNSET else _instant(file, (*path, "valid_until"), key.valid_until)
+    if until is not None and until <= valid_from:
+        raise FileError(file.problem((*path, "valid_until"), "ends before it begins", INTERVAL_EMPTY))
     if revoked is not None:
         _instant(file, (*path, "revoked_from"), revoked)
-    return SigningKey(key.kid, key.x, valid_from, revoked, key.test, key.may_import, key.may_attest)
+    return SigningKey(key.kid, key.x, valid_from, revoked, key.test, key.may_import, key.may_attest, until)
 
 
 def _instant(file: JsonFile, path: tuple[str | int, ...], text: str) -> datetime:

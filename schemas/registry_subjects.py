@@ -151,7 +151,12 @@ class _Reader:
             return
         except msgspec.MsgspecError as error:
             where = faulty_field(str(error))
-            self._note(number, where, MALFORMED, "missing, unknown here or not of the form described")
+            self._note(
+                number,
+                where,
+                MALFORMED,
+                "missing, unknown here or not of the form described in docs/consent.md",
+            )
             return
         self._link(number, entry)
         self._describe(number, entry)

@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from joserfc.jwk import OKPKey
 
 from pipelines.consent_command import consent
 from pipelines.consent_registry import lint_registry, open_registry
 from schemas.consent_files import read_lines
 from schemas.consent_signing import VerifiedRecord, verify_records
 from schemas.errors import ConfigurationError
+from schemas.registry_writing import PrivateKey, compare_pins, public_entry, write_keys, write_pins
 from tests.unit.schemas.consent_samples import CANARY, change_json, make_registry, repin
 from validation.policy_loading import SHIPPED_PROFILES
 
@@ -279,3 +281,31 @@ def test_a_key_that_may_not_import_is_refused(folder: Path) -> None:
 def test_help_says_what_a_command_does_and_how_it_exits(command: str) -> None:
     result = run(command, "--help")
     assert (result.exit_code, "Exit codes" in result.stdout) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "hint"),
+    [
+        ("--scope", "room:1", "meeting:ID, tenant:ID or global"),
+        ("--kind", "telepathy", "audio"),
+        ("--at", "yesterday", "RFC 3339"),
+        ("--ingested-at", "2026-13-01", "RFC 3339"),
+    ],
+)
+def test_a_value_of_another_form_is_answered_with_what_is_known(
+    folder: Path, option: str, value: str, hint: str
+) -> None:
+    result = write(folder, "grant", "--purpose", "ai_training", "--kind", "audio", option, value)
+    assert (result.exit_code, hint in result.stderr) == (2, True), result.stderr
+    assert value not in result.stderr
+
+
+def test_a_revoked_key_is_told_of(folder: Path) -> None:
+    change_json(folder, "jwks.json", "keys.0.revoked_from", "2026-05-01T00:00:00Z")
+    document = json.loads((folder / "jwks.json").read_text())
+    other = OKPKey.generate_key("Ed25519")
+    entry = public_entry(other, "k2", valid_from="2026-01-01T00:00:00Z")
+    write_keys(folder / "jwks.json", [*document["keys"], entry])
+    write_pins(folder, compare_pins(folder)[1], PrivateKey("k2", other))
+    result = write(folder, "grant", "--purpose", "ai_training", "--kind", "audio")
+    assert (result.exit_code, "revoked" in result.stderr) == (0, True)

@@ -44,10 +44,10 @@ def write_mapping(folder: Path, form: str = "csv", **changes: Any) -> Path:
 
 
 def imported(
-    folder: Path, registry: Registry, content: str, form: str = "csv", **changes: Any
+    folder: Path, registry: Registry, content: str | bytes, form: str = "csv", **changes: Any
 ) -> list[VerifiedRecord]:
     file = folder / "export"
-    file.write_text(content)
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
     mapping = load_mapping(write_mapping(folder, form, **changes))
     signer = PrivateKey("k1", KEY)
     tokens = import_records(file, mapping, registry, signer, ingested_at="2026-06-01T00:00:00Z")
@@ -91,7 +91,7 @@ def test_importing_twice_gives_the_same_records(tmp_path: Path, registry: Regist
         (HEADER + LINE.replace(",N", ""), "line 2: not as many cells"),
         (HEADER.replace("state", "canary") + LINE, "line 2: status"),
         ("mail,mail\n", "line 1: the header"),
-        (HEADER + '"canary\n', "not a CSV file"),
+        (HEADER + LINE + '"canary\n', "line 3: not CSV"),
     ],
 )
 def test_what_is_not_understood_refuses_everything_without_values(
@@ -157,3 +157,9 @@ def test_the_mapping_in_the_documentation_loads(tmp_path: Path) -> None:
     page = (Path(__file__).parents[3] / "docs" / "consent.md").read_text()
     (tmp_path / "mapping.yaml").write_text(page.split("```yaml\n")[1].split("```")[0])
     assert load_mapping(tmp_path / "mapping.yaml").fields["scope"].prefix == "meeting:"
+
+
+def test_what_is_not_utf_8_is_named_by_its_line(tmp_path: Path, registry: Registry) -> None:
+    with pytest.raises(ConfigurationError, match="line 3: not UTF-8") as caught:
+        imported(tmp_path, registry, (HEADER + LINE).encode() + b"canary\xe9\n")
+    assert "canary" not in str(caught.value)

@@ -180,6 +180,16 @@ def test_a_test_key_counts_only_where_it_is_allowed() -> None:
 
 
 @pytest.mark.parametrize(
+    ("until", "fault"), [("2026-02-01T00:00:01Z", None), ("2026-02-01T00:00:00Z", "KEY_EXPIRED")]
+)
+def test_a_key_signs_nothing_more_after_its_validity(until: str, fault: str | None) -> None:
+    times = {"event__event_time": "2026-01-31T23:59:59Z", "x_meeting__ingested_at": "2026-02-01T00:00:00Z"}
+    token = sign_record(record(**times), KEY, "k1")
+    keys = {"k1": signing_key(valid_until=datetime.fromisoformat(until))}
+    assert verify_records([token], keys).records[0].fault == fault
+
+
+@pytest.mark.parametrize(
     ("event", "arrival", "fault"),
     [
         ("2025-12-31T23:59:59Z", "2025-12-31T23:59:59Z", "KEY_NOT_YET_VALID"),

@@ -53,6 +53,15 @@ def test_a_registry_loads_and_says_what_it_holds(folder: Path) -> None:
     assert registry.purposes["ai_training"].dpia
 
 
+def test_a_key_may_have_an_end(folder: Path) -> None:
+    change_json(folder, "jwks.json", "keys.0.valid_until", "2027-01-01T00:00:00Z")
+    end = load_registry(folder).keys["k1"].valid_until
+    assert end is not None
+    assert end.year == 2027
+    change_json(folder, "jwks.json", "keys.0.valid_until", "2026-01-01T00:00:00Z")
+    assert "REGISTRY_INTERVAL_EMPTY" in {problem.code for problem in read_registry(folder)[1]}
+
+
 def test_its_decision_form_is_what_the_rules_read(folder: Path) -> None:
     key, end = OKPKey.generate_key("Ed25519"), "2026-05-01T00:00:00Z"
     revoked = public_entry(key, "k2", valid_from="2026-01-01T00:00:00Z", revoked_from=end)

@@ -28,9 +28,7 @@ def known(*numbers: int) -> pa.Table:
 
 
 def noted(*records: SightedRecord, earlier: pa.Table | None = None, **more: Any) -> list[dict[str, Any]]:
-    table = first_seen(
-        sighted_table(records), earlier or known(), "run-1", at(10), more.get("unseen_by")
-    )
+    table = first_seen(sighted_table(records), earlier or known(), "run-1", at(10), more.get("unseen_by"))
     assert table.schema == FIXED_TABLES[CONSENT_RECORDS]
     rows: list[dict[str, Any]] = table.to_pylist()
     return rows
