@@ -77,7 +77,7 @@ class Witness:
         self._persons, self._rows = persons, rows
         self._visitors: dict[str, _Keys] = {}
         self._attendants = self._read(roster)
-        self._valid: dict[tuple[_Keys, Ask], frozenset[str]] = {}
+        self._valid: dict[Ask, dict[_Keys, frozenset[str]]] = {}
 
     def judge(self, items: Sequence[Row], ask: Ask, record_ids: Iterable[str]) -> list[str]:
         """For each item whether everybody who was certainly there is covered.
@@ -88,8 +88,15 @@ class Witness:
             record_ids: Records that the release is said to rest on.
         """
         named = frozenset(record_ids)
-        lacking = [one for one in self._attendants if not self._covers(one.keys, ask, named)]
+        valid = self._valid_for(ask)
+        lacking = [one for one in self._attendants if named.isdisjoint(valid[one.keys])]
         return [COVERED if self._is_covered(one, lacking, ask, named) else UNCOVERED for one in items]
+
+    def _valid_for(self, ask: Ask) -> dict[_Keys, frozenset[str]]:
+        """For everybody the ids of each yes that holds, with no later no."""
+        if ask not in self._valid:
+            self._valid[ask] = {one.keys: self._ids_of(one.keys, ask) for one in self._attendants}
+        return self._valid[ask]
 
     def _read(self, roster: Iterable[Row]) -> list[_Attendant]:
         events: dict[object, list[Row]] = defaultdict(list)
@@ -116,8 +123,8 @@ class Witness:
         first, last = _span(item)
         there = any(start <= last and end >= first for one in lacking for start, end in one.stays)
         sender = self._sender(item["sender_join"])
-        spoke = sender is None or self._covers(sender, ask, named)
-        return spoke and not there and not _is_refused(item, ask)
+        covered = sender is None or not named.isdisjoint(self._ids_of(sender, ask))
+        return covered and not there and not _is_refused(item, ask)
 
     def _sender(self, pseudonym: str | None) -> _Keys | None:
         if pseudonym is None:
@@ -125,12 +132,13 @@ class Witness:
         person = self._persons.get(pseudonym, pseudonym)
         return self._visitors.get(pseudonym, () if person is None else (person,))
 
-    def _covers(self, keys: _Keys, ask: Ask, named: frozenset[str]) -> bool:
-        """Whether a yes of the person that the release names holds, with no later no."""
-        if (keys, ask) not in self._valid:
-            rows = [row for key in keys for row in self._rows.get(key, ())]
-            self._valid[keys, ask] = frozenset(_valid_ids(rows, ask))
-        return not named.isdisjoint(self._valid[keys, ask])
+    def _ids_of(self, keys: _Keys, ask: Ask) -> frozenset[str]:
+        """The ids of each yes of a person that holds, with no later no."""
+        known = self._valid.get(ask, {}).get(keys)
+        if known is not None:
+            return known
+        rows = [row for key in keys for row in self._rows.get(key, ())]
+        return frozenset(_valid_ids(rows, ask))
 
 
 def _is_exempt(row: Row) -> bool:
