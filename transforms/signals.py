@@ -98,7 +98,7 @@ class _Rows:
         standard = self._standard(at)
         rows = []
         for place, event in enumerate(events):
-            for meeting in (*meetings[event], *(() if meetings[event] else (None,))):
+            for meeting in meetings[event]:
                 known = {"meeting_join": meeting, "piece_join": pieces[place], "subjects": subjects[place]}
                 row = {name: column[place] for name, column in standard.items()} | known
                 rows.append({**row, "names": self._names(row)})
@@ -125,17 +125,20 @@ class _Rows:
             return ABOUT_MEETING
         return TENANT if row["tenant_join"] is not None else EVERYTHING
 
-    def _meetings(self, at: pa.Array) -> dict[int, list[str]]:
-        """The meetings that each event names, under the join key."""
-        found: dict[int, list[str]] = {event: [] for event in at.to_pylist()}
+    def _meetings(self, at: pa.Array) -> dict[int, list[str | None]]:
+        """The meetings that each event names, under the join key; None for one that cannot be read."""
         own = self._columns.join["meeting"].to_pylist()
-        pairs = [(event, own[event]) for event in found]
-        for path in self._deletions.meetings:
-            pairs += self._named_meetings(path)
+        found: dict[int, list[str | None]] = {
+            event: [] if own[event] is None else [own[event]] for event in at.to_pylist()
+        }
+        pairs = [pair for path in self._deletions.meetings for pair in self._named_meetings(path)]
+        for value in (*self._level.unknown, *self._columns.misfits.get((), ())):
+            if value.key is None and value.path and _is_around(value.path, self._deletions.meetings):
+                pairs.append((value.row, None))
         for event, meeting in pairs:
-            if meeting is not None and event in found and meeting not in found[event]:
+            if event in found and meeting not in found[event]:
                 found[event].append(meeting)
-        return found
+        return {event: named or [None] for event, named in found.items()}
 
     def _named_meetings(self, path: Path) -> list[tuple[int, str | None]]:
         level = self._level

@@ -67,6 +67,24 @@ def test_many_recordings_are_a_signal_each() -> None:
     assert {row["names"] for row in rows} == {"meeting"}
 
 
+@pytest.mark.parametrize(
+    "about",
+    [
+        {"meetings": [{"meeting_uuid": "m"}, {"recording_file_ids": ["f"]}]},
+        {"meetings": [{"meeting_uuid": "m"}, {"meeting_uuid": ["n"]}]},
+        {"meetings": [{"meeting_uuid": "m"}, "n"]},
+        {"meetings": [{"meeting_uuid": "m"}], "meeting_uuids": "n"},
+        {"meetings": [{"meeting_uuid": "m"}], "meeting_uuids": ["n", {}]},
+    ],
+)
+def test_one_recording_among_many_that_cannot_be_read_may_be_any(about: Row) -> None:
+    rows = signals(zoom("recording.batch_deleted", about))
+    assert {(row["names"], row["meeting_join"]) for row in rows} == {
+        ("meeting", joined("meeting", "m")),
+        ("tenant", None),
+    }
+
+
 def test_a_deleted_message_is_about_itself() -> None:
     sent = zoom("chat_message.sent", {"id": "1", "session_id": "c", "message": "x"})
     (row,) = signals(zoom("chat_message.deleted", {"id": "1", "session_id": "c"}))
