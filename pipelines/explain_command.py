@@ -11,6 +11,8 @@ from pipelines.command_errors import reported
 from schemas.errors import ConfigurationError
 from validation.reasons import CATALOGUE, Reason
 
+_ITEMS_NAMED = 5
+
 _EFFECTS = {
     "REJECT": "The item is rejected for this purpose.",
     "ERASE": "The use stops, and what was released for it is deleted.",
@@ -21,28 +23,44 @@ _EFFECTS = {
 
 @click.command(name="explain")
 @click.argument("code", required=False, metavar="[CODE]")
-@click.option("--store", metavar="DIR", help="The store that the item is in.")
+@click.option("--store", metavar="DIR", help="The store that the item is in; with CODE, name items of it.")
 @click.option("--item", metavar="ID", help="Explain the last decisions about this item.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def explain(code: str | None, store: str | None, item: str | None, as_json: bool) -> None:
     """Explain a reason CODE, or why an item is held; without either, list all codes with a sentence each.
 
+    With a CODE and a store, the items are named whose last decision it led.
+
     Exit codes: 0 explained, 2 there is no such code or item, 3 the store cannot be read.
     """
-    if (store is None) != (item is None) or (code is not None and item is not None):
-        raise click.UsageError("name either a CODE, or --store and --item together")
+    if (store is None and item is not None) or (store is not None and (item is None) == (code is None)):
+        raise click.UsageError("name a CODE, a CODE and --store, or --store and --item")
     if store is not None and item is not None:
         _explain_item(store, item, as_json)
-        return
-    with reported():
-        chosen = list(CATALOGUE.values()) if code is None else [_reason(code)]
-    if as_json:
-        shown = [asdict(reason) for reason in chosen]
-        click.echo(json.dumps(shown if code is None else shown[0], indent=2))
-    elif code is None:
-        click.echo("\n".join(f"{reason.code}: {reason.sentence}" for reason in chosen))
+    elif code is not None:
+        _explain_code(code, store, as_json)
+    elif as_json:
+        click.echo(json.dumps([asdict(reason) for reason in CATALOGUE.values()], indent=2))
     else:
-        click.echo(_as_text(chosen[0]))
+        click.echo("\n".join(f"{reason.code}: {reason.sentence}" for reason in CATALOGUE.values()))
+
+
+def _explain_code(code: str, store: str | None, as_json: bool) -> None:
+    from pipelines.explain_item import items_led_by
+
+    with reported():
+        reason = _reason(code)
+        count, items = (0, []) if store is None else items_led_by(store, reason.code, _ITEMS_NAMED)
+    led = {} if store is None else {"decisions_led": count, "items": items}
+    if as_json:
+        click.echo(json.dumps(asdict(reason) | led, indent=2))
+        return
+    click.echo(_as_text(reason))
+    if store is not None:
+        click.echo(f"  Here:  it led {count:,} decisions of the last release{', about:' if items else ''}")
+        click.echo(
+            "".join(f"    cofferdam explain --store {store} --item {item}\n" for item in items), nl=False
+        )
 
 
 def _explain_item(store: str, item: str, as_json: bool) -> None:

@@ -43,6 +43,41 @@ def explain_item(store: str, item_id: str) -> list[dict[str, Any]]:
     return [_explained(opened, row, released) for _, row in sorted(last.items())]
 
 
+def items_led_by(store: str, code: str, limit: int) -> tuple[int, list[str]]:
+    """Items whose decision in the last release led with a reason.
+
+    Args:
+        store: The store's root.
+        code: The reason code.
+        limit: How many ids are wanted.
+
+    Returns:
+        How many decisions led with it, and ids of items among them (32 hexadecimal digits), the first ones in
+        their order.
+
+    Raises:
+        ConfigurationError: The store has no release yet (``NOTHING_DECIDED``).
+    """
+    opened = Store.open(store)
+    run_id = _last_run(opened)
+    if run_id is None:
+        raise ConfigurationError("NOTHING_DECIDED", "no release has decided yet; `cofferdam release` does")
+    found: set[str] = set()
+    count = 0
+    where = (pc.field("primary") == code) & (pc.field("run_id") == run_id) & (pc.field("stage") == "decide")
+    for batch in opened.scan(DECISION_ITEMS, ["item_id"], where):
+        count += batch.num_rows
+        found = set(sorted(found.union(batch.column(0).to_pylist()))[:limit])
+    return count, sorted(found)
+
+
+def _last_run(store: Store) -> str | None:
+    if DECISION_ITEMS not in store.tables():
+        return None
+    runs = (pc.max(batch.column(0)).as_py() for batch in store.scan(DECISION_ITEMS, ["run_id"]))
+    return max((run for run in runs if run is not None), default=None)
+
+
 def _released(store: Store, item_id: str) -> set[tuple[str, str]]:
     if RELEASED not in store.tables():
         return set()

@@ -118,6 +118,21 @@ def test_the_command_explains_an_item(world: World) -> None:
     assert (unknown.exit_code, "ITEM_NOT_DECIDED" in unknown.stderr) == (2, True)
 
 
+def test_the_command_names_the_items_that_a_reason_holds(world: World) -> None:
+    world.ingest(events())
+    early = run("explain", "refused", "--store", world.store)
+    assert (early.exit_code, "NOTHING_DECIDED" in early.stderr) == (2, True)
+    run(*arguments(world))
+    led = sorted(row["item_id"] for row in world.item_rows() if row["primary"] == "REFUSED")
+    assert led
+    named = json.loads(run("explain", "refused", "--store", world.store, "--json").output)
+    assert (named["decisions_led"], named["items"]) == (len(led), led[:5])
+    assert f"--item {led[0]}" in run("explain", "REFUSED", "--store", world.store).output
+    none = json.loads(run("explain", "MINOR", "--store", world.store, "--json").output)
+    assert (none["decisions_led"], none["items"]) == (0, [])
+    assert run("explain", "--store", world.store).exit_code == 2
+
+
 @pytest.mark.parametrize(
     ("changes", "code", "word"),
     [
