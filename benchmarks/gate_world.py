@@ -61,11 +61,6 @@ class GateWorld:
         return self.folder / "registry"
 
 
-def spread_world(items: int) -> Shape:
-    """Many meetings of five people, ten items and five records each."""
-    return Spread(items)
-
-
 class Shape:
     """What a world consists of."""
 

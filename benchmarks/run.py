@@ -33,13 +33,14 @@ from benchmarks.contenders import (
     cofferdam_command,
 )
 from benchmarks.events import count_of, make_events
+from benchmarks.gate import bench_gate, print_gate
 from benchmarks.measure import Cost, measure
 from pipelines.keys_command import init as _keys_init
 
 WORK = Path("bench-output")
 TINY = 100
 MEMORY_FACTORS = (1, 4, 16)
-PARTS = ("cpu", "memory", "processes")
+PARTS = ("cpu", "memory", "processes", "gate")
 
 
 @dataclass
@@ -50,6 +51,7 @@ class Bench:
     events: int
     memory_events: int
     repeats: int
+    gate_items: int
     console: Console
 
     @property
@@ -209,6 +211,13 @@ def print_processes(result: dict[str, dict[str, float]], console: Console) -> No
     )
 
 
+# --- the gate ---------------------------------------------------------------------------------------------
+
+
+def _bench_gate(bench: Bench) -> dict[str, Any]:
+    return bench_gate(bench.folder, bench.keys, bench.gate_items, bench.measured)
+
+
 # --- all --------------------------------------------------------------------------------------------------
 
 
@@ -229,6 +238,7 @@ def run_parts(bench: Bench, parts: Sequence[str]) -> Iterator[tuple[str, Any]]:
         "cpu": (bench_cpu, print_cpu),
         "memory": (bench_memory, print_memory),
         "processes": (bench_processes, print_processes),
+        "gate": (_bench_gate, print_gate),
     }
     for part in parts:
         take, show = steps[part]
@@ -243,7 +253,9 @@ def main(arguments: Sequence[str]) -> None:
     options = _options(arguments)
     folder: Path = options.output
     folder.mkdir(parents=True, exist_ok=True)
-    bench = Bench(folder, options.events, options.memory_events, options.repeats, Console())
+    bench = Bench(
+        folder, options.events, options.memory_events, options.repeats, options.gate_items, Console()
+    )
     if not bench.keys.exists():
         _keys_init.main([str(bench.keys)], standalone_mode=False)
     results = {"machine": machine(), **dict(run_parts(bench, options.parts))}
@@ -257,12 +269,14 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--events", type=int, default=300_000, help="events of the CPU part")
     parser.add_argument("--memory-events", type=int, default=100_000, help="events of the memory part at 1x")
     parser.add_argument("--repeats", type=int, default=3, help="runs of each contender")
+    parser.add_argument("--gate-items", type=int, default=100_000, help="items of the gate's part at 1x")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what to measure")
     parser.add_argument("--output", type=Path, default=WORK, help="where events and figures are kept")
     parser.add_argument("--quick", action="store_true", help="a small input once: a look, no measurement")
     options = parser.parse_args(arguments)
     if options.quick:
         options.events, options.memory_events, options.repeats = 20_000, 5_000, 1
+        options.gate_items = 1_000
     return options
 
 

@@ -23,6 +23,7 @@ import apache_beam as beam
 
 from transforms.audit_append import AppendToLog
 from transforms.decide_telemetry import DecideTelemetry
+from transforms.judge_written import JudgeWritten
 from transforms.keys import ReleaseKeys
 from transforms.records_seen import NoteRecords
 from transforms.release_reading import (
@@ -50,7 +51,7 @@ from transforms.release_reading import (
 )
 from transforms.release_rules import DECIDE, SINK, ReleaseRules
 from transforms.release_settings import ReleaseSettings
-from transforms.release_sink import CommitRelease, LookAgain, LostTasks, when_changed
+from transforms.release_sink import CommitRelease, LookAgain, LostTasks, when_changed, when_unchanged
 from transforms.release_steps import DecideMeetings, FindPeople, OpenAndWrite
 from transforms.telemetry_scopes import ReadTelemetry
 
@@ -91,6 +92,12 @@ def build_release(
         SINK,
     )
     lost = (to_go, second[AGAIN]) | "LostTasks" >> LostTasks()
+    said = (first[WITNESSED] | "Said" >> when_unchanged(*changed), second[WITNESSED]) | beam.Flatten()
+    written_rows = {
+        "released": written[FILES],
+        "logs": first[FILES],
+        "people": said,
+    } | "JudgeWritten" >> JudgeWritten(settings, rules)
     sighted = {"sighted": first[SIGHTED], "starts": start}
     noted = sighted | "NoteRecords" >> NoteRecords(settings, request.as_of_time)  # files
     logs = (first[FILES], noted) | "Logs" >> beam.Flatten()
@@ -99,7 +106,7 @@ def build_release(
         rules,
         logs=(logs, second[FILES]),
         released=written[FILES],
-        witnessed=(first[WITNESSED], second[WITNESSED]),
+        written=written_rows,
         counts=first[COUNTS],
         openings=written[COUNTS],
         unplaced=written[UNPLACED],

@@ -8,12 +8,13 @@ judged by the second suite, and every item that was read must have exactly one o
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from schemas.errors import CofferdamError, InfrastructureFault, PromiseBroken
 from schemas.registry import load_registry
@@ -39,31 +40,16 @@ from transforms.release_counts import ReleaseCounts
 from transforms.release_rules import SINK, ReleaseRules, decider_of
 from transforms.release_settings import ReleaseSettings
 from transforms.store import Store
-from transforms.written_rows import said_of_people, written_findings
 from validation.decisions import RELEASE
 from validation.release_suite import WrittenRelease, check_written
+
+_BY: Final = ("purpose", "kind")
 
 RECORDS_CHANGED: Final = "RELEASE_OVERTAKEN"
 """Records arrived while the release ran, and something that was decided may not go any more."""
 
 RECORDS_MOVING: Final = "RECORDS_STILL_CHANGING"
 """Records arrived after the second look, too."""
-
-_JUDGED: Final = (
-    "item_id",
-    "kind",
-    "recipient",
-    "purpose",
-    "decision",
-    "reasons",
-    "decision_id",
-    "records",
-    "record_ids",
-    "terms",
-    "policy_hash",
-    "suite_hash",
-    "as_of",
-)
 
 
 @dataclass(frozen=True)
@@ -100,7 +86,7 @@ class Finished:
     Attributes:
         logs: Files of decisions, of both looks, and of openings.
         released: Files of what was released.
-        witnessed: What the witness says of items that may go, of both looks, packed.
+        written: What was written, and what it is like, in the words of the second suite.
         counts: Counts of the first decisions.
         openings: Counts of openings.
         unplaced: Items whose ciphertext lies nowhere.
@@ -114,7 +100,7 @@ class Finished:
 
     logs: tuple[FileRecord, ...]
     released: tuple[FileRecord, ...]
-    witnessed: tuple[tuple[bytes, ...], tuple[bytes, ...]] = field(repr=False)
+    written: WrittenRelease
     counts: ReleaseCounts
     openings: Openings
     unplaced: int
@@ -162,7 +148,6 @@ class _Commit:
         self, settings: ReleaseSettings, rules: ReleaseRules, finished: Finished, store: Store
     ) -> None:
         self._settings, self._rules, self._finished, self._store = settings, rules, finished, store
-        self._classes: dict[str, dict[str, Any]] = {}
 
     def run(self) -> dict[str, Any]:
         finished, store = self._finished, self._store
@@ -228,53 +213,46 @@ class _Commit:
     def _judge(self) -> str:
         """Let the second suite judge the rows that were written; gives its hash."""
         finished = self._finished
-        decided = self._decided()
-        written = WrittenRelease()
-        seen: set[tuple[str, str]] = set()
-        first, second = finished.witnessed
-        people = said_of_people(first if finished.unchanged else second)
-        for row in self._rows(RELEASED, finished.released, list(_JUDGED)):
-            written.add(written_findings(row, decided, self._classes, people, self._rules, seen))
         expected = finished.counts.tasks - self.held_unopened
-        return check_written(written, expected, decider_of(self._rules.policies).gate)
+        return check_written(finished.written, expected, decider_of(self._rules.policies).gate)
 
     @property
     def held_unopened(self) -> int:
         """Items that may go and could not be opened; they stay held."""
         return self._finished.unplaced + self._finished.openings.unopened
 
-    def _decided(self) -> Mapping[str, set[str]]:
-        """Decisions to release of each item, by item id, and their classes."""
-        for row in self._rows(DECISION_CLASSES, self._finished.logs, None):
-            if row["decision"] == RELEASE and row["stage"] != SINK:
-                self._classes[row["decision_id"]] = row
-        decided: dict[str, set[str]] = defaultdict(set)
-        columns = ["item_id", "decision_id", "decision", "stage"]
-        for row in self._rows(DECISION_ITEMS, self._finished.logs, columns):
-            if row["decision"] == RELEASE and row["stage"] != SINK:
-                decided[row["item_id"]].add(row["decision_id"])
-        return decided
-
-    def _rows(
-        self, table: str, files: Sequence[FileRecord], columns: list[str] | None
-    ) -> Iterator[dict[str, Any]]:
-        records = [record for record in files if record.table == table]
-        if records:
-            for batch in self._store.scan(table, columns, records=records):
-                yield from batch.to_pylist()
+    def _released_classes(self) -> Iterator[pa.Table]:
+        """The rows of all first decisions to release, each decision once."""
+        seen: set[str] = set()
+        records = [record for record in self._finished.logs if record.table == DECISION_CLASSES]
+        for batch in self._store.scan(DECISION_CLASSES, records=records) if records else ():
+            rows = pa.Table.from_batches([batch])
+            is_first = pc.not_equal(rows.column("stage"), SINK)
+            going = rows.filter(pc.and_(pc.equal(rows.column("decision"), RELEASE), is_first))
+            new = [each not in seen for each in going.column("decision_id").to_pylist()]
+            seen.update(going.column("decision_id").to_pylist())
+            yield going.filter(pa.array(new, pa.bool_()))
 
     def _sink_log(self) -> list[FileRecord]:
         """The second decision of every class that was released, where nothing had to be asked again."""
-        if not self._finished.unchanged or not self._classes:
+        if not self._finished.unchanged:
             return []
-        rows = [{**row, "stage": SINK} for row in self._classes.values()]
         with self._store.writer(self._settings.run_id, DECISION_CLASSES) as writer:
-            writer.append(pa.Table.from_pylist(rows, schema=FIXED_TABLES[DECISION_CLASSES]))
+            for rows in self._released_classes():
+                at = rows.schema.get_field_index("stage")
+                sink = pa.repeat(pa.scalar(SINK), rows.num_rows)
+                writer.append(rows.set_column(at, rows.schema.field("stage"), sink))
             return writer.close()
 
     def _exports(self, suite_hash: str) -> list[FileRecord]:
         """The lineage of what is released: one row for every purpose and kind."""
-        rows = list(export_rows(self._settings, self._rules, self._finished, self._classes, suite_hash))
+        grounds: dict[tuple[str, str], Grounds] = defaultdict(Grounds)
+        for rows in self._released_classes():
+            for purpose, kind in set(zip(*(rows.column(each).to_pylist() for each in _BY), strict=True)):
+                grounds[purpose, kind].add(
+                    rows.filter((pc.field("purpose") == purpose) & (pc.field("kind") == kind))
+                )
+        rows = list(export_rows(self._settings, self._rules, self._finished, grounds, suite_hash))
         if not rows:
             return []
         with self._store.writer(self._settings.run_id, DECISION_EXPORTS) as writer:
@@ -327,8 +305,10 @@ class _Commit:
     def _new_records(self) -> dict[str, int]:
         """Records that no release had seen, and those among them that say they arrived before the last."""
         new = claiming = 0
-        for row in self._rows(CONSENT_RECORDS, self._finished.logs, ["ingested_at", "unseen_by"]):
-            new, claiming = new + 1, claiming + claims_earlier(row)
+        records = [record for record in self._finished.logs if record.table == CONSENT_RECORDS]
+        columns = ["ingested_at", "unseen_by"]
+        for batch in self._store.scan(CONSENT_RECORDS, columns, records=records) if records else ():
+            new, claiming = new + len(batch), claiming + sum(map(claims_earlier, batch.to_pylist()))
         return {"new": new, "new_claiming_earlier": claiming}
 
     def _unopened(self) -> dict[str, int]:
@@ -338,16 +318,32 @@ class _Commit:
         return {**broken, **missing}
 
 
+@dataclass
+class Grounds:
+    """What the releases of a purpose and kind rest on: decisions, ids of records and versions of terms."""
+
+    decisions: int = 0
+    record_ids: pa.Array = field(default_factory=lambda: pa.array([], pa.string()), repr=False)
+    terms: set[str] = field(default_factory=set)
+
+    def add(self, rows: pa.Table) -> None:
+        """Add rows of the table of classes."""
+        self.decisions += rows.num_rows
+        self.terms.update(pc.unique(pc.list_flatten(rows.column("terms"))).to_pylist())
+        named = pc.unique(pc.list_flatten(rows.column("record_ids")))
+        self.record_ids = pc.unique(pa.chunked_array([self.record_ids, named]))
+
+
 def export_rows(
     settings: ReleaseSettings,
     rules: ReleaseRules,
     finished: Finished,
-    classes: Mapping[str, Mapping[str, Any]],
+    grounds: Mapping[tuple[str, str], Grounds],
     suite_hash: str,
 ) -> Iterator[dict[str, Any]]:
     """The rows of the table of exports."""
     for (purpose, kind), items in sorted(finished.openings.released.items()):
-        rests_on = [row for row in classes.values() if (row["purpose"], row["kind"]) == (purpose, kind)]
+        rests_on = grounds[purpose, kind]
         lineage = finished.openings.lineage[purpose, kind]
         yield {
             "run_id": settings.run_id,
@@ -360,9 +356,9 @@ def export_rows(
                 for record in finished.released
                 if f"purpose={purpose}/kind={kind}/" in record.path
             ],
-            "decisions": len(rests_on),
-            "records": len({each for row in rests_on for each in row["record_ids"]}),
-            "terms": sorted({each for row in rests_on for each in row["terms"]}),
+            "decisions": rests_on.decisions,
+            "records": len(rests_on.record_ids),
+            "terms": sorted(rests_on.terms),
             "sources": sorted(lineage.sources),
             "contracts": sorted(lineage.contracts),
             "first": lineage.first,

@@ -294,6 +294,7 @@ class _Meeting:
                 self._rules.registry_of(tenant),
                 self._rules.policies,
                 self._given.meeting,
+                self._rules.request.as_of,
             )
         return self._peoples[tenant]
 
@@ -325,28 +326,23 @@ class _Meeting:
             for code, outcome in outcomes.items()
             if outcome is not None and outcome.agrees is released
         }
-        found: set[str] = set()
-        for place, code in zip(asked.at.tolist(), asked.codes.tolist(), strict=True):
-            if code in rows:
-                found.update(people.finding(place, asked.question, asked.end).ids_of(rows[code]))
-        return sorted(found) if released else sorted(found)[:_RECORDS_LISTED]
+        found = sorted(people.record_ids(asked.at, asked.question, asked.end, rows))
+        return found if released else found[:_RECORDS_LISTED]
 
     def _outcomes(self, asked: _Asked, outcomes: Mapping[int, PersonOutcome | None]) -> list[dict[str, Any]]:
         """What people's records came to, equal outcomes together."""
-        alike: dict[tuple[bool, tuple[str, ...]], list[str]] = defaultdict(list)
-        for place, code in zip(asked.at.tolist(), asked.codes.tolist(), strict=True):
-            outcome = outcomes[code]
+        alike: dict[tuple[bool, tuple[str, ...]], list[int]] = defaultdict(list)
+        for code, outcome in outcomes.items():
             if outcome is not None:
-                alike[outcome.agrees, outcome.reasons].append(self._present[place].key)
-        return [
-            {
-                "agrees": agrees,
-                "reasons": list(reasons),
-                "people": len(people),
-                "persons": sorted(people)[:_PERSONS_LISTED],
-            }
-            for (agrees, reasons), people in sorted(alike.items())
-        ]
+                alike[outcome.agrees, outcome.reasons].append(code)
+        found = []
+        for (agrees, reasons), codes in sorted(alike.items()):
+            people = asked.at[np.isin(asked.codes, codes)]  # by key, as all people are
+            named = [self._present[place].key for place in people[:_PERSONS_LISTED].tolist()]
+            found.append(
+                {"agrees": agrees, "reasons": list(reasons), "people": len(people), "persons": named}
+            )
+        return found
 
     def _item_rows(self, classes: pa.Table, places: Sequence[tuple[int, int]]) -> pa.Table:
         schema = FIXED_TABLES[DECISION_ITEMS]

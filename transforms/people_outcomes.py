@@ -8,8 +8,9 @@ finding that occurs among the people who were present, and the answer holds for 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any, Final
 
 import numpy as np
@@ -23,7 +24,7 @@ from validation.facts import person_table
 from validation.grant_rules import Person, PersonRow, Use, person_rows
 from validation.item_rules import find_item
 from validation.policy import Policies
-from validation.reading import SECOND
+from validation.reading import SECOND, read_instant
 from validation.record_rules import (
     POSITIVE,
     ConsentRow,
@@ -138,6 +139,28 @@ class Question:
     use: Use | None = field(compare=False, repr=False)
 
 
+class _Answers:
+    """What people's records come to for one question, at most once for each instant of a person's grants."""
+
+    def __init__(self, size: int) -> None:
+        self.codes: Codes = np.full(size, -1, dtype=np.int64)
+        self.findings: dict[int, Finding] = {}
+        self._ids: dict[frozenset[int], dict[int, tuple[str, ...]]] = {}
+
+    def ids_of(self, rows: frozenset[int]) -> Callable[[int], tuple[str, ...]]:
+        """The records behind some rows of the finding at a place."""
+        known = self._ids.setdefault(rows, {})
+        findings = self.findings
+
+        def ids(place: int) -> tuple[str, ...]:
+            found = known.get(place)
+            if found is None:
+                found = known[place] = findings[place].ids_of(rows)
+            return found
+
+        return ids
+
+
 class MeetingPeople:
     """The people of one meeting with their records.
 
@@ -148,6 +171,7 @@ class MeetingPeople:
         registry: Keys and terms.
         policies: The policies.
         meeting: Join pseudonym of the meeting.
+        as_of: Instant of the decision (RFC 3339).
     """
 
     def __init__(
@@ -158,6 +182,7 @@ class MeetingPeople:
         registry: RulesRegistry,
         policies: Policies,
         meeting: str | None,
+        as_of: str,
     ) -> None:
         self.people = people
         self.registry = registry
@@ -166,11 +191,12 @@ class MeetingPeople:
         self._terms: dict[str, str] = {}
         self._book = self._read_book(rows, ownerless)
         self._books: dict[Refusal | None, RecordBook] = {None: self._book}
-        self._last_yes = np.array([self._last_grant(one) for one in people], dtype=np.int64)
+        instants = [self._grants(one, as_of) for one in people]
+        self._instants = np.array([each for own in instants for each in own], dtype=np.int64)
+        self._first = np.cumsum([0, *map(len, instants)])[:-1]
         self._codes: dict[object, int] = {}
         self._standings: dict[tuple[int, Refusal | None, str], Standing] = {}
-        self._findings: dict[tuple[int, Question, int], Finding] = {}
-        self._base: dict[Question, Codes] = {}
+        self._answers: dict[Question, _Answers] = {}
         self._persons: dict[Attested, Person] = {}
 
     def _read_book(self, rows: Mapping[str, Iterable[bytes]], ownerless: Iterable[bytes]) -> RecordBook:
@@ -188,9 +214,13 @@ class MeetingPeople:
         if isinstance(record_id, str) and isinstance(terms, str):
             self._terms[record_id] = terms
 
-    def _last_grant(self, one: Present) -> int:
-        grants = (row.instant for row in self._book.of(one.key) if row.sign == POSITIVE)
-        return unix_instant(max(grants, default=0))
+    def _grants(self, one: Present, as_of: str) -> list[int]:
+        """Instants that tell apart what the person's records come to, by when a recording ended.
+
+        A grant from a clock that runs ahead counts as given at the instant of the decision.
+        """
+        grants = {row.instant for row in self._book.of(one.key) if row.sign == POSITIVE}
+        return sorted(map(unix_instant, grants | {read_instant(as_of) or 0}))
 
     def terms_of(self, record_ids: Iterable[str]) -> list[str]:
         """Versions of terms that some records cite, sorted."""
@@ -223,21 +253,60 @@ class MeetingPeople:
             question: What is asked.
             recorded_end: End of the recording (ns since 1970).
         """
-        if question not in self._base:
-            every = [self.finding(at, question, _LARGEST).code for at in range(len(self.people))]
-            self._base[question] = np.array(every, dtype=np.int64)
-        found = self._base[question][people]
-        for place in np.flatnonzero(self._last_yes[people] > recorded_end).tolist():
-            found[place] = self.finding(int(people[place]), question, recorded_end).code
-        return found
+        answers, places = self._places(people, question, recorded_end)
+        return answers.codes[places]
 
     def finding(self, at: int, question: Question, recorded_end: int) -> Finding:
         """What one person's records come to; `recorded_end` as for `codes`."""
-        bounded = _LARGEST if self._last_yes[at] <= recorded_end else recorded_end
-        key = (at, question, bounded)
-        if key not in self._findings:
-            self._findings[key] = self._find(at, question.use, question.refusal, bounded)
-        return self._findings[key]
+        answers, places = self._places(np.array([at], dtype=np.int64), question, recorded_end)
+        return answers.findings[int(places[0])]
+
+    def record_ids(
+        self, people: Codes, question: Question, recorded_end: int, rows: Mapping[int, frozenset[int]]
+    ) -> set[str]:
+        """The records behind some rows of some people's findings.
+
+        Args:
+            people: Places in the list of people.
+            question: What was asked.
+            recorded_end: As for `codes`.
+            rows: The rows that count, by code of the finding; of other findings none does.
+        """
+        answers, places = self._places(people, question, recorded_end)
+        codes = answers.codes[places]
+        found: set[str] = set()
+        for code, chosen in rows.items():
+            ids_of = answers.ids_of(chosen)
+            found.update(chain.from_iterable(map(ids_of, places[codes == code].tolist())))
+        return found
+
+    def _places(self, people: Codes, question: Question, recorded_end: int) -> tuple[_Answers, Codes]:
+        """The answers to a question, and where in them each person's is for an end of the recording.
+
+        What a person's records come to changes only where the end passes an instant of the person's grants.
+        So there is one answer between any two of these, however many items the meeting has.
+        """
+        size = len(self._instants) + len(self.people)
+        answers = self._answers.setdefault(question, _Answers(size))
+        if not len(people):
+            return answers, people
+        passed = np.add.reduceat((self._instants <= recorded_end).astype(np.int64), self._first)
+        places = (self._first + np.arange(len(self._first)) + passed)[people]
+        new = answers.codes[places] < 0
+        for at, place, number in zip(
+            people[new].tolist(), places[new].tolist(), passed[people[new]].tolist(), strict=True
+        ):
+            finding = self._find(at, question.use, question.refusal, self._end(at, number))
+            answers.findings[place], answers.codes[place] = finding, finding.code
+        return answers, places
+
+    def _end(self, at: int, passed: int) -> int:
+        """An end of a recording that lies after so many instants of a person and before all others."""
+        first = int(self._first[at])
+        after = int(self._first[at + 1]) if at + 1 < len(self._first) else len(self._instants)
+        if first + passed == after:
+            return _LARGEST
+        return int(self._instants[first + passed - 1]) if passed else int(self._instants[first]) - 1
 
     def _find(self, at: int, use: Use | None, refusal: Refusal | None, recorded_end: int) -> Finding:
         one = self.people[at]

@@ -20,6 +20,7 @@ from transforms.release_content import Openings, total_openings
 from transforms.release_counts import ReleaseCounts, total_counts
 from transforms.release_rules import ReleaseRules
 from transforms.release_settings import ReleaseSettings
+from validation.release_suite import WrittenRelease
 
 
 @dataclass
@@ -49,6 +50,16 @@ def when_changed(sighting: Any, read: Any) -> Any:
 def _if_changed(element: Any, sighting: Sighting, read: IntakeCounts) -> Iterator[Any]:
     # What cannot be read is not decided again: there is nothing to decide from, and nothing will go.
     if sighting.fault is None and sighting.records != read.fingerprint:
+        yield element
+
+
+def when_unchanged(sighting: Any, read: Any) -> Any:
+    """Let elements through only if the records still are those that were read first."""
+    return beam.FlatMap(_if_unchanged, beam.pvalue.AsSingleton(sighting), beam.pvalue.AsSingleton(read))
+
+
+def _if_unchanged(element: Any, sighting: Sighting, read: IntakeCounts) -> Iterator[Any]:
+    if sighting.records == read.fingerprint:
         yield element
 
 
@@ -84,8 +95,8 @@ class CommitRelease(beam.PTransform[Any, Any]):
     settings: ReleaseSettings
     rules: ReleaseRules = field(repr=False)
     logs: tuple[Any, Any] = field(repr=False)
-    witnessed: tuple[Any, Any] = field(repr=False)
     released: Any = field(repr=False)
+    written: Any = field(repr=False)
     counts: Any = field(repr=False)
     openings: Any = field(repr=False)
     unplaced: Any = field(repr=False)
@@ -98,13 +109,22 @@ class CommitRelease(beam.PTransform[Any, Any]):
 
     def expand(self, pipeline: Any) -> Any:
         """Nothing -> ledger."""
-        names = ("released", "counts", "openings", "unplaced", "read", "sighting", "sink_counts", "lost")
+        names = (
+            "released",
+            "written",
+            "counts",
+            "openings",
+            "unplaced",
+            "read",
+            "sighting",
+            "sink_counts",
+            "lost",
+        )
         lists = {
             name: beam.pvalue.AsList(getattr(self, name))
             for name in (*names, "telemetry", "telemetry_counts")
         }
         first, second = self.logs
-        witnessed, again = self.witnessed
         return (
             pipeline
             | "Once" >> beam.Create([self.settings], reshuffle=False)
@@ -114,8 +134,6 @@ class CommitRelease(beam.PTransform[Any, Any]):
                 self.rules,
                 first=beam.pvalue.AsList(first),
                 second=beam.pvalue.AsList(second),
-                witnessed=beam.pvalue.AsList(witnessed),
-                again=beam.pvalue.AsList(again),
                 **lists,
             )
         )
@@ -126,9 +144,8 @@ def _commit(
     rules: ReleaseRules,
     first: Sequence[FileRecord],
     second: Sequence[FileRecord],
-    witnessed: Sequence[bytes],
-    again: Sequence[bytes],
     released: Sequence[FileRecord],
+    written: Sequence[WrittenRelease],
     counts: Sequence[ReleaseCounts],
     openings: Sequence[Openings],
     unplaced: Sequence[int],
@@ -143,7 +160,7 @@ def _commit(
         finished = Finished(
             logs=_sorted(first, second, [record for record in released if record.table == OPENINGS]),
             released=_sorted([record for record in released if record.table != OPENINGS]),
-            witnessed=(tuple(witnessed), tuple(again)),
+            written=written[0],
             counts=total_counts(counts),
             openings=total_openings(openings),
             unplaced=sum(unplaced),

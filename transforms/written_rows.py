@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from transforms.meeting_joins import unpacked
 from transforms.release_content import RECORDS_IN_ROWS
 from transforms.release_rules import ReleaseRules
 from validation.decisions import RELEASE
@@ -13,35 +12,25 @@ from validation.release_suite import UNWITNESSED
 from validation.witness import COVERED
 
 
-def said_of_people(witnessed: Iterable[bytes]) -> dict[tuple[str, str], str]:
-    """What the witness says of each item and purpose, from packed tables."""
-    rows = (row for content in witnessed for row in unpacked(content).to_pylist())
-    return {(row["item_id"], row["purpose"]): row["people"] for row in rows}
-
-
-def written_findings(
+def item_findings(
     row: Mapping[str, Any],
     decided: Mapping[str, set[str]],
-    classes: Mapping[str, Mapping[str, Any]],
     people: Mapping[tuple[str, str], str],
-    rules: ReleaseRules,
     seen: set[tuple[str, str]],
 ) -> dict[str, str]:
-    """What a written row is like, in the words of the suite; only what is wrong.
+    """What a written row is like as an item's, in the words of the suite; only what is wrong.
 
     Args:
         row: The row, without its content.
         decided: Decisions to release of each item.
-        classes: The rows of those decisions.
         people: What the witness says of each item and purpose.
-        rules: Policies and registry.
         seen: Items and purposes of the rows before; the row's own are added.
     """
     found: dict[str, str] = {}
-    item, decision_id = row["item_id"], row["decision_id"]
+    item = row["item_id"]
     if item is None:
         found["item_id"] = "missing"
-    elif decision_id not in decided.get(item, ()):
+    elif row["decision_id"] not in decided.get(item, ()):
         found["item_id"] = "unknown"
     key = (str(item), str(row["purpose"]))
     if key in seen:
@@ -52,12 +41,21 @@ def written_findings(
     if row["reasons"] != []:
         found["reasons"] = "missing" if row["reasons"] is None else "some"
     word = people.get(key, UNWITNESSED)
-    if word != COVERED:
-        found["people"] = word
-    named = classes.get(decision_id)
-    if named is None:
-        return {**found, "decision_id": "unresolved"}
-    return {**found, **_differences(row, named, rules)}
+    return found if word == COVERED else {**found, "people": word}
+
+
+def decision_findings(
+    row: Mapping[str, Any], classes: Mapping[str, Mapping[str, Any]], rules: ReleaseRules
+) -> dict[str, str]:
+    """What a written row is like as a decision's, in the words of the suite; only what is wrong.
+
+    Args:
+        row: The row, without its content.
+        classes: The rows of the decisions to release.
+        rules: Policies and registry.
+    """
+    named = classes.get(row["decision_id"])
+    return {"decision_id": "unresolved"} if named is None else _differences(row, named, rules)
 
 
 def _differences(row: Mapping[str, Any], named: Mapping[str, Any], rules: ReleaseRules) -> dict[str, str]:

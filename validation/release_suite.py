@@ -8,7 +8,7 @@ gate; a row that fails, a row too many or one too few, and nothing of the releas
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -85,6 +85,14 @@ class WrittenRelease:
     def add(self, findings: Mapping[str, str], rows: int = 1) -> None:
         """Count rows with some findings, clean in every other column."""
         self.facts[released_table().row(findings)] += rows
+
+
+def total_written(parts: Iterable[WrittenRelease]) -> WrittenRelease:
+    """The findings of all parts."""
+    total = WrittenRelease()
+    for part in parts:
+        total.facts.update(part.facts)
+    return total
 
 
 def check_written(written: WrittenRelease, expected_rows: int, gate: Gate | None = None) -> str:

@@ -31,7 +31,7 @@ from transforms.consent_intake import (
 )
 from transforms.decide_meetings import DecisionLabels, MeetingInput, decide_meetings
 from transforms.keys import load_release_keys
-from transforms.meeting_joins import roster_identifiers, senders
+from transforms.meeting_joins import HOME, participants, senders
 from transforms.pseudonyms import join_pseudonyms
 from transforms.release_rules import ReleaseRules, make_rules
 from validation.decisions import Decider
@@ -222,7 +222,9 @@ class InProcess:
         items = pa.Table.from_pylist([{**row, "ambiguous": False} for row in rows], schema=schema)
         here = [row for row in roster if row["meeting_join"] == name and name is not None]
         table = pa.Table.from_pylist(here, schema=FIXED_TABLES[ROSTER])
-        wanted = sorted(roster_identifiers(table) | senders(items))
+        placed = items.append_column(HOME, items.column("meeting_join"))
+        named = (participants(table), senders(placed))
+        wanted = sorted({each for some in named for each in some.column("pseudonym").to_pylist()})
         links = [resolve(pseudonym, self._aliases[pseudonym]) for pseudonym in wanted]
         people = {link.person for link in links if link.person is not None}
         own = {person: tuple(self._rows[person]) for person in sorted(people) if person in self._rows}
