@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from schemas.errors import InfrastructureFault, PromiseBroken
-from transforms.audit_log import merging_sizes
+from transforms.audit_log import MERGING, merging_sizes
 from transforms.audit_tiles import (
     TILES,
     WIDTH,
@@ -98,17 +98,26 @@ def _stored(tree: TileReader, level: int | None, index: int) -> bytes | None:
 
 def _check_others(files: StoreFiles, tree: TileReader, add: AddFinding) -> None:
     """Files that the tree does not need: unfinished tiles of earlier sizes must be its beginnings."""
-    try:
-        coming = set(gained(*merging_sizes(files)))
-    except PromiseBroken as error:
-        add(error.code, error.message)
-        coming = set()
+    coming = _coming(files, tree, add)
     for found in files.find(TILES):
         tile = Tile.at(found.path)
         if tile is None or not (tile.exists_in(tree.size) or tile in coming):
             add("AUDIT_STRAY_FILE", f"{found.path} is no part of the log")
         elif tile.width < WIDTH and tile.exists_in(tree.size) and _differs(files, tree, tile):
             add("AUDIT_TILE_BROKEN", f"{found.path} is not what the log held then; restore it")
+
+
+def _coming(files: StoreFiles, tree: TileReader, add: AddFinding) -> set[Tile]:
+    """Files that a merge under way, or one that was killed, may have written already."""
+    try:
+        old, new = merging_sizes(files)
+    except PromiseBroken as error:
+        add(error.code, error.message)
+        return set()
+    if new and tree.size not in (old, new):
+        add("AUDIT_MERGING_BROKEN", f"{MERGING} does not fit the log; restore the log from a backup")
+        return set()
+    return set(gained(old, new))
 
 
 def _differs(files: StoreFiles, tree: TileReader, tile: Tile) -> bool:

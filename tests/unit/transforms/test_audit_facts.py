@@ -87,6 +87,20 @@ def test_what_is_not_in_the_log_has_no_proof(erased: Path) -> None:
     assert [code for code, _ in result.findings.listed] == ["AUDIT_NOT_FOUND"]
 
 
+@pytest.mark.parametrize(
+    "change",
+    [{"root": "0" * 64}, {"key": "kind"}, {"table": "telemetry/calls"}, {"table": "decisions/items"}],
+)
+def test_an_entry_that_states_what_is_not_so_proves_nothing(tmp_path: Path, change: dict[str, str]) -> None:
+    store = Store.open_or_create(tmp_path)
+    adds = written(store, "erase-000001", ITEMS)
+    (entry,) = audited({}, store, adds)["audit"]
+    store.commit("erase-000001", adds, stated({**entry, **change}))
+    merge(store, SEALS, NOW)
+    result = verify_log(str(tmp_path), wanted=ITEMS[:1])
+    assert [code for code, _ in result.findings.listed] == ["AUDIT_NOT_FOUND"]
+
+
 def test_a_store_that_does_not_hold_proves_nothing(erased: Path) -> None:
     (erased / "log" / "tile" / "0").rename(erased / "log" / "elsewhere")
     result = verify_log(str(erased), wanted=ITEMS[:1])

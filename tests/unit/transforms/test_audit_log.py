@@ -352,12 +352,20 @@ def test_another_stores_log_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PromiseBroken) as caught:
         merge(Store.open(tmp_path / "a"), SEALS, NOW)
     assert caught.value.code == "AUDIT_SIGNER_UNKNOWN"
+    shutil.rmtree(tmp_path / "a" / "log")
+    shutil.copytree(tmp_path / "b" / "log", tmp_path / "a" / "log")
+    with pytest.raises(PromiseBroken) as caught:
+        merge(Store.open(tmp_path / "a"), SEALS, NOW)
+    assert caught.value.code == "AUDIT_OTHER_LOG"
+    found = {code for code, _ in verify_log(str(tmp_path / "a")).findings.listed}
+    assert "AUDIT_OTHER_LOG" in found
     origin = origin_of(Store.open(tmp_path / "b").snapshot)
     assert origin != origin_of(Store.open(tmp_path / "a").snapshot)
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"[]", b'{"from":1}', b'{"from":5,"to":4}', b'{"from":0,"to":1000000000}']
+    "content",
+    [b"", b"[]", b'{"from":1}', b'{"from":5,"to":4}', b'{"from":0,"to":1000000000}', b'{"from":9,"to":10}'],
 )
 def test_a_mark_of_merging_that_is_none_is_refused(tmp_path: Path, content: bytes) -> None:
     store = logged_store(tmp_path, 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,9 +13,12 @@ from schemas.errors import ConfigurationError, InfrastructureFault
 from tests.unit.transforms.audit_samples import NOW, OPENS, SEALS, logged_store, run_ids, verifiers
 from tests.unit.transforms.store_samples import store_with_runs
 from tests.unit.transforms.test_audit_log import left_quickly
+from transforms import audit_log
+from transforms.audit_entries import Entry, commit_entries, stated
 from transforms.audit_log import current_checkpoint, merge
 from transforms.audit_note import Checkpoint, sign
 from transforms.audit_verify import summary_of, verify_log
+from transforms.manifests import Snapshot
 from transforms.store import Store
 from transforms.store_files import LocalFiles
 
@@ -204,6 +207,21 @@ def test_a_disk_that_cannot_be_read_is_an_error(copied: Path, monkeypatch: pytes
     monkeypatch.setattr(LocalFiles, "read", failing)
     with pytest.raises(InfrastructureFault):
         verify_log(str(copied))
+
+
+@pytest.mark.parametrize("times", [0, 2])
+def test_a_commit_whose_entries_are_missing_or_double_is_found(
+    copied: Path, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    def told(snapshot: Snapshot, after: int) -> Iterator[Entry]:
+        for entry in commit_entries(snapshot, after):
+            yield from [entry] * (1 if entry["type"] == "run" else times)
+
+    facts = stated({"type": "opening", "items": 1})
+    Store.open(copied).commit("run-000030", [], facts)
+    monkeypatch.setattr(audit_log, "commit_entries", told)
+    merge(Store.open(copied), SEALS, NOW)
+    assert codes(copied) == {"AUDIT_ENTRIES_DIFFER"}
 
 
 def test_a_run_that_ends_meanwhile_is_no_finding(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
