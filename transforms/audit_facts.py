@@ -49,6 +49,9 @@ EVIDENCE = {
 }
 """Tables of evidence: the type of their entries, and the column that names their rows."""
 
+_ROWS_AT_ONCE = 2048
+"""Rows as Python objects take many times their size in memory."""
+
 
 def audited(facts: Mapping[str, Any], store: Store, adds: Iterable[FileRecord]) -> dict[str, Any]:
     """A commit's facts with an entry for each table of evidence that it adds to.
@@ -76,7 +79,8 @@ def rows_of(store: Store, table: str, records: Iterable[FileRecord]) -> Iterator
     """All rows of some files of a table, with the columns that they were written with."""
     for record in records:
         for batch in store.scan(table, records=[record]):
-            yield from batch.to_pylist()
+            for start in range(0, batch.num_rows, _ROWS_AT_ONCE):
+                yield from batch.slice(start, _ROWS_AT_ONCE).to_pylist()
 
 
 @dataclass(frozen=True)
@@ -146,11 +150,10 @@ def find_evidence(
         if manifest is None or EVIDENCE.get(table, ("", ""))[1] != key:
             continue
         records = [record for record in manifest.adds if record.table == table]
-        rows = list(rows_of(store, table, records))
-        leaves = row_leaves(rows)
+        leaves = row_leaves(rows_of(store, table, records))
         if root_of(leaves).hex() != entry["root"]:
             continue
-        for row in rows:
+        for row in rows_of(store, table, records):
             if _name(row[key]) == wanted:
                 found = _proof(leaves, leaves.index(leaf_hash(row_bytes(row))))
                 yield Evidence(table, manifest.run_id, row_bytes(row), found, _log_proof(tree, root, place))
