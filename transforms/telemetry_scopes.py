@@ -60,6 +60,7 @@ _KIND_OF_CLASS: Final = (
 
 _ID_DIGITS: Final = 32
 _STANDARD: Final = frozenset(column.name for column in telemetry_columns())
+_PAIR: Final = ("tenant", "meeting")
 _Pair = tuple[str | None, str | None]
 _NOBODYS: Final[_Pair] = (None, None)
 
@@ -141,24 +142,31 @@ def _linked(shard: tuple[str, Iterable[tuple[bool, bytes]]]) -> Iterator[tuple[_
     """For each meeting of telemetry its rows by table, and the meetings that its events are of."""
     with value_free("link telemetry"):
         contents = list(shard[1])
-        known: dict[str, set[_Pair]] = {}
-        listed: set[str] = set()
-        for row in concat((content for links, content in contents if links), _KNOWN_SCHEMA).to_pylist():
-            known.setdefault(row["event_id"], set()).add((row["tenant_join"], row["meeting_join"]))
-            if row["event"] in _COMINGS:
-                listed.add(row["event_id"])
-        counts: Counter[tuple[_Pair, str, str]] = Counter()
-        found: set[tuple[_Pair, _Pair]] = set()
-        people: set[tuple[_Pair, str, str | None]] = set()
-        for row in concat((content for links, content in contents if not links), _SEEN_SCHEMA).to_pylist():
-            pair = (row["tenant"], row["meeting"])
-            counts[pair, row["table"], row["kind"]] += 1
-            found.update((pair, link) for link in known.get(row["event_id"], ()))
-            where = ROSTER if row["event_id"] in listed else row["table"]
-            people.add((pair, where, row["participant"]))
-        yield from ((pair, ("rows", table, kind, number)) for (pair, table, kind), number in counts.items())
-        yield from ((pair, ("link", *link)) for pair, link in found)
-        yield from ((pair, ("person", *person)) for pair, *person in people if person[1] is not None)
+        known = concat((content for links, content in contents if links), _KNOWN_SCHEMA)
+        seen = concat((content for links, content in contents if not links), _SEEN_SCHEMA)
+        counted = seen.group_by([*_PAIR, "table", "kind"]).aggregate([([], "count_all")])
+        for pair, row in _by_pair(counted):
+            yield pair, ("rows", row["table"], row["kind"], row["count_all"])
+        places = known.select(["event_id", "tenant_join", "meeting_join"])
+        linked = seen.select(["event_id", *_PAIR]).join(places, "event_id", join_type="inner")
+        for pair, row in _by_pair(linked.group_by([*_PAIR, "tenant_join", "meeting_join"]).aggregate([])):
+            yield pair, ("link", row["tenant_join"], row["meeting_join"])
+        for pair, row in _by_pair(_people(seen, known)):
+            yield pair, ("person", row["where"], row["participant"])
+
+
+def _people(seen: pa.Table, known: pa.Table) -> pa.Table:
+    """Who occurs in each meeting's rows of each table; where the rows are of the roster's events, in it."""
+    coming = known.filter(pc.is_in(known.column("event"), value_set=pa.array(_COMINGS)))
+    listed = pc.is_in(seen.column("event_id"), value_set=coming.column("event_id").combine_chunks())
+    placed = seen.append_column("where", pc.if_else(listed, ROSTER, seen.column("table")))
+    named = placed.filter(pc.is_valid(placed.column("participant")))
+    return named.group_by([*_PAIR, "where", "participant"]).aggregate([])
+
+
+def _by_pair(table: pa.Table) -> Iterator[tuple[_Pair, dict[str, Any]]]:
+    for row in table.to_pylist():
+        yield (row["tenant"], row["meeting"]), row
 
 
 def _scopes(keyed: tuple[_Pair, Iterable[tuple[Any, ...]]], digits: int) -> Iterator[tuple[str, bytes]]:
