@@ -185,6 +185,8 @@ def test_keys_from_outside_are_the_only_ones_that_count(copied: Path) -> None:
     ingest, _ = verifiers(copied)
     found = verify_log(str(copied), [ingest])
     assert [code for code, _ in found.findings.listed] == ["AUDIT_SIGNER_UNKNOWN"]
+    merge(store_with_runs(copied, run_ids(5, 1)), SEALS, NOW)
+    assert verify_log(str(copied), [ingest]).holds
 
 
 def test_a_store_without_a_commit_has_no_log(tmp_path: Path) -> None:
