@@ -90,7 +90,7 @@ class KeyUnwrapper:
             try:
                 key = self._keys.unwrap_from_vault(row.wrapped, vault_id=row.wrapping_key_id, info=info)
             except SealBroken as error:
-                failure = error
+                failure = SealBroken(error.code, f"bundle key {key_id.hex()}: {error.message}")
                 continue
             if len(key) == KEY_BYTES:
                 return key
