@@ -219,7 +219,7 @@ class _Verifier:
         self._result.earlier.append(before.size)
 
     def _check_signed(self, tree: TileReader, checkpoint: Checkpoint) -> None:
-        """The last checkpoints that each side signed; who names one side's key alone is not told of others."""
+        """The last checkpoints of each side; who names one key alone is not told of the others."""
         known = {f"{SIGNED}/{key.key_id.hex()}" for key in self._result.signers}
         for found in self._files.find(SIGNED):
             if found.path not in known and not self._result.own_word:
