@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import time
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import click
 from pipelines.beam_options import refuse_misspelt
 from pipelines.command_errors import reported
 from pipelines.option_types import FiniteRange
+from pipelines.quiet_start import quiet_start
 from schemas.errors import EXIT_PROMISE_BROKEN
 
 _PATH = click.Path(path_type=Path)
@@ -100,11 +100,12 @@ def erase(context: click.Context, /, as_json: bool, **options: Any) -> None:
     """
     from pipelines.audit_report import checkpoint_of, checkpoint_text
     from pipelines.erase_report import print_erasure
-    from pipelines.run_erase import EraseOptions, run_erase
+
+    with quiet_start():
+        from pipelines.run_erase import EraseOptions, run_erase
 
     if not options["subjects"] and not options["all_due"]:
         raise click.UsageError("say what to erase: --subject TYPE:ID or --all-due")
-    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
     with reported():
         refuse_misspelt(context.args)
         started = time.monotonic()

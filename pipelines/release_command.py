@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import time
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import click
 
 from pipelines.beam_options import refuse_misspelt
 from pipelines.command_errors import reported
+from pipelines.quiet_start import quiet_start
 from pipelines.release_options import read_options, release_options
 from schemas.errors import EXIT_INFRASTRUCTURE
 
@@ -46,9 +46,9 @@ def release(context: click.Context, /, store: str, keys: Path, as_json: bool, **
     """
     from pipelines.audit_report import checkpoint_of, checkpoint_text
     from pipelines.release_report import print_release
-    from pipelines.run_release import run_release
 
-    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
+    with quiet_start():
+        from pipelines.run_release import run_release
     with reported():
         refuse_misspelt(context.args)
         started = time.monotonic()

@@ -70,6 +70,7 @@ def test_every_command_prints_what_the_page_shows(page: str, tmp_path: Path) -> 
         elif language == "console":
             for command, expected in sessions(block):
                 ran = run(command, tmp_path)
+                assert "WARNING" not in ran.stderr
                 assert ran.returncode == 0, f"{command}: {ran.stderr}"
                 assert lines_not_printed(expected, ran.stdout) == [], f"{command} prints:\n{ran.stdout}"
 
