@@ -40,5 +40,5 @@ def print_erasure(ledger: dict[str, Any], seconds: float, console: Console | Non
             f"{check['rows_present']:,} erased rows present; {check['files_left']:,} replaced files left"
         )
         if ledger["resumed"]:
-            console.print(f"Finished {ledger['resumed']:,} erasures that had been interrupted or held")
+            console.print(f"Finished {ledger['resumed']:,} erasures that had been interrupted")
     console.print(f"As of {ledger['as_of']}; {seconds:.1f} s. Run {ledger['run_id']}")

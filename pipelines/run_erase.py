@@ -25,7 +25,7 @@ from transforms.consent_intake import plan_records
 from transforms.erase_check import ErasureCheck, check_erased
 from transforms.erase_commit import ErasureSettings, delete_replaced
 from transforms.erase_due import Due, copies_over, evidence, find_due
-from transforms.erase_orders import Order, finish_orders, people_of, read_orders, write_order
+from transforms.erase_orders import Order, delete_drafts, finish_orders, people_of, read_orders, write_order
 from transforms.erase_plan import ErasurePlan, Planner, due_by_age, held_keys
 from transforms.erase_reach import (
     TIME_TO_LIVE_OVER,
@@ -153,11 +153,17 @@ class _Erasure:
         if self._options.dry_run:
             return {**ledger, "dry_run": True}
         order = Order(self._run_id, tuple(sorted(people)), due)
+        delete_drafts(files)
         write_order(files, self._keys, order)
         delete_uncommitted(store, [each.run_id for each in orders])
         after = self._carry_out(store, plan, ledger, show_progress)
         checked = self._finish(after, plan, [*orders, order])
-        return {**ledger, "check": checked.as_dict(), "dry_run": False, "resumed": len(orders)}
+        return {
+            **ledger,
+            "check": checked.as_dict(),
+            "dry_run": False,
+            "resumed": sum(each.held_in is None for each in orders),
+        }
 
     def _people(self, orders: Sequence[Order]) -> set[Identifier]:
         asked = [read_subject(text) for text in self._options.subjects]

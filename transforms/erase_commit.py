@@ -19,9 +19,10 @@ import msgspec
 import pyarrow as pa
 
 from schemas.errors import InfrastructureFault, PromiseBroken
-from schemas.tables import QUARANTINE_KEYS, RELEASED
+from schemas.tables import FILTERS, FIXED_TABLES, QUARANTINE_KEYS, RELEASED
 from transforms import store_reading
 from transforms.audit_facts import audited
+from transforms.erase_reach import is_in
 from transforms.erase_rows import Edit, edited
 from transforms.faults import value_free
 from transforms.manifests import FileRecord
@@ -101,7 +102,7 @@ def _named(store: Store, edit: Edit, record: FileRecord) -> FileRecord:
 
 def old_filter(store: Store, path: str) -> bytes | None:
     """The filter of a file, None where it has none."""
-    for record in store.files("manifests/filters"):
+    for record in store.files(FILTERS):
         found = store_reading.filters(store.files_of_store, [record])
         if path in found:
             return found[path]
@@ -181,15 +182,41 @@ def commit_erasure(
         message = "other rows went than were planned to go. Nothing was committed; run again"
         raise PromiseBroken("ERASURE_DOES_NOT_RECONCILE", message)
     store = Store.open(settings.store)
-    if store.snapshot.of_run(settings.run_id) is None and store.snapshot.last_digest != settings.base:
+    if store.snapshot.of_run(settings.run_id) is not None:
+        return
+    if store.snapshot.last_digest != settings.base:
         message = "another run committed to the store meanwhile; run again, nothing was changed"
         raise InfrastructureFault("STORE_CHANGED", message)
     copies = {
         record.path: each.path for each in rewritten if each.table == RELEASED for record in each.records
     }
-    adds = [*evidence, *(record for each in rewritten for record in each.records)]
-    removes = [each.path for each in rewritten]
+    filters, old_filters = filters_without(store, settings.run_id, {each.path for each in rewritten})
+    adds = [*evidence, *filters, *(record for each in rewritten for record in each.records)]
+    removes = [*old_filters, *(each.path for each in rewritten)]
     store.commit(settings.run_id, adds, audited({**facts, "copies": copies}, store, adds), removes)
+
+
+def filters_without(store: Store, run_id: str, paths: set[str]) -> tuple[list[FileRecord], list[str]]:
+    """Write the filters anew that some files are found by, without those files.
+
+    A filter that stayed would tell whoever has the person's pseudonym that they were once in that file.
+
+    Returns:
+        The new files of filters, and the paths of those that they take the place of.
+    """
+    written: list[FileRecord] = []
+    replaced: list[str] = []
+    for record in store.files(FILTERS):
+        batches = list(store.scan(FILTERS, records=[record]))
+        found = pa.Table.from_batches(batches, FIXED_TABLES[FILTERS])
+        gone = is_in(found.column("path"), paths)
+        if not gone.any():
+            continue
+        replaced.append(record.path)
+        with store.writer(run_id, FILTERS) as writer:
+            writer.append(found.filter(pa.array(~gone)))
+            written += [msgspec.structs.replace(new, filter=None) for new in writer.close()]
+    return written, replaced
 
 
 def delete_replaced(files: StoreFiles, removed: Sequence[str]) -> int:

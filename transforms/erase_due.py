@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 
 from schemas.errors import PromiseBroken
 from schemas.registry_entries import PurposeEntry
-from schemas.tables import DECISION_CLASSES, DECISION_ITEMS, QUARANTINE_ITEMS, RELEASED
+from schemas.tables import DECISION_CLASSES, DECISION_ITEMS, FIXED_TABLES, QUARANTINE_ITEMS, RELEASED
 from transforms.erase_reach import NO_PURPOSE_LEFT, WITHDRAWN, Scope, is_in
 from transforms.faults import value_free
 from transforms.manifests import FileRecord
@@ -84,19 +84,59 @@ def find_due(store: Store, decided: Store, purposes: Sequence[str]) -> Due:
     Raises:
         PromiseBroken: An item has not one decision for each purpose (``ERASURE_DOES_NOT_RECONCILE``).
     """
-    lost, over = _verdicts(decided)
-    rows = decided.read_table(DECISION_ITEMS, ["item_id", "purpose", "decision_id"])
+    verdicts, released = _verdicts(decided), _released(store)
+    found = _Found()
+    for batch in decided.scan(DECISION_ITEMS, ["item_id", "purpose", "decision_id"]):
+        found.add(pa.Table.from_batches([batch]), *verdicts, released)
     items = sum(record.rows for record in store.files(QUARANTINE_ITEMS))
-    if rows.num_rows != items * len(purposes):
-        message = f"{items * len(purposes)} decisions were due and {rows.num_rows} made. Nothing was changed"
+    if found.decisions != items * len(purposes):
+        message = (
+            f"{items * len(purposes)} decisions were due and {found.decisions} made. Nothing was changed"
+        )
         raise PromiseBroken("ERASURE_DOES_NOT_RECONCILE", message)
-    has_lost, is_over = is_in(rows.column("decision_id"), lost), is_in(rows.column("decision_id"), over)
-    due = Due()
-    _find_keys(store, due, _without_purpose(rows, has_lost, is_over))
-    released = _released(store, ["item_id", "purpose"])
-    gone = rows.filter(pa.array(has_lost)).select(["item_id", "purpose"]).to_pylist()
-    due.copies = {(row["item_id"], row["purpose"]): WITHDRAWN for row in gone if _pair(row) in released}
+    due = Due(copies=found.copies)
+    _find_keys(store, due, found.without_purpose(len(purposes)))
     return due
+
+
+class _Found:
+    """What is found among the decisions, which are too many to be looked at together."""
+
+    def __init__(self) -> None:
+        self.decisions = 0
+        self.copies: dict[tuple[str, str], str] = {}
+        self._over: list[pa.Table] = []
+
+    def add(self, rows: pa.Table, lost: set[str], over: set[str], released: Mapping[str, set[str]]) -> None:
+        """Take some decisions in.
+
+        Args:
+            rows: Columns item_id, purpose and decision_id.
+            lost: Decisions by which a purpose has lost its items.
+            over: Decisions by which a purpose has lost them or never had any.
+            released: Purposes that each item is released for.
+        """
+        self.decisions += rows.num_rows
+        ended = rows.filter(pa.array(is_in(rows.column("decision_id"), over)))
+        has_lost = is_in(ended.column("decision_id"), lost)
+        if not ended.num_rows:
+            return
+        counted = pa.array(has_lost.astype(np.int64))
+        self._over.append(pa.table({"item_id": ended.column("item_id"), "lost": counted}))
+        copied = has_lost & is_in(ended.column("item_id"), released.keys())
+        for row in ended.filter(pa.array(copied)).to_pylist():
+            if row["purpose"] in released[row["item_id"]]:
+                self.copies[row["item_id"], row["purpose"]] = WITHDRAWN
+
+    def without_purpose(self, purposes: int) -> set[str]:
+        """Items that every purpose has lost or may never have, and at least one has lost."""
+        if not self._over:
+            return set()
+        grouped = pa.concat_tables(self._over).group_by("item_id")
+        found = grouped.aggregate([("lost", "sum"), ("item_id", "count")])
+        all_over = pc.equal(found.column("item_id_count"), purposes)
+        mask = pc.and_(pc.greater(found.column("lost_sum"), 0), all_over)
+        return set(found.column("item_id").filter(mask).to_pylist())
 
 
 def _verdicts(decided: Store) -> tuple[set[str], set[str]]:
@@ -115,20 +155,6 @@ def _verdicts(decided: Store) -> tuple[set[str], set[str]]:
     return lost, over
 
 
-def _without_purpose(rows: pa.Table, has_lost: Any, is_over: Any) -> set[str]:
-    """Items that every purpose has lost or may never have, and at least one has lost."""
-    flags = pa.table(
-        {
-            "item_id": rows.column("item_id"),
-            "lost": pa.array(has_lost.astype(np.int64)),
-            "kept": pa.array((~is_over).astype(np.int64)),
-        }
-    )
-    found = flags.group_by("item_id").aggregate([("lost", "sum"), ("kept", "sum")])
-    mask = pc.and_(pc.greater(found.column("lost_sum"), 0), pc.equal(found.column("kept_sum"), 0))
-    return set(found.column("item_id").filter(mask).to_pylist())
-
-
 def _find_keys(store: Store, due: Due, items: set[str]) -> None:
     """Data keys of which all items are due; the others wait until they are."""
     wanted: dict[bytes, set[str]] = defaultdict(set)
@@ -143,13 +169,13 @@ def _find_keys(store: Store, due: Due, items: set[str]) -> None:
     due.waiting = sum(len(found) for key, found in wanted.items() if key in others)
 
 
-def _pair(row: Mapping[str, Any]) -> tuple[str, str]:
-    return row["item_id"], row["purpose"]
-
-
-def _released(store: Store, columns: Sequence[str]) -> set[tuple[str, str]]:
-    batches = store.scan(RELEASED, list(columns))
-    return {_pair(row) for batch in batches for row in batch.to_pylist()}
+def _released(store: Store) -> dict[str, set[str]]:
+    """Purposes that each item is released for."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for batch in store.scan(RELEASED, ["item_id", "purpose"]):
+        for row in batch.to_pylist():
+            found[row["item_id"]].add(row["purpose"])
+    return found
 
 
 def copies_over(
@@ -172,7 +198,7 @@ def copies_over(
             if row["item_id"] in kept_items:
                 continue
             if kept is not None and (as_of - row["as_of"]).days >= kept:
-                found[_pair(row)] = RETENTION_OVER
+                found[row["item_id"], row["purpose"]] = RETENTION_OVER
     return found
 
 
@@ -197,12 +223,12 @@ def evidence(decided: Store, due: Due) -> dict[str, pa.Table]:
         decided: The store of decisions.
         due: What is due.
     """
-    wanted, pairs = due.items, {f"{item}|{purpose}" for item, purpose in due.copies}
-    rows = decided.read_table(DECISION_ITEMS)
-    names = pc.binary_join_element_wise(rows.column("item_id"), rows.column("purpose"), "|")
-    mask = is_in(rows.column("item_id"), wanted) | is_in(names, pairs)
-    kept = rows.filter(pa.array(mask))
-    ids = pc.unique(kept.column("decision_id"))
-    classes = decided.read_table(DECISION_CLASSES)
-    named = classes.filter(pc.is_in(classes.column("decision_id"), value_set=ids))
-    return {DECISION_ITEMS: kept, DECISION_CLASSES: named}
+    pairs = {f"{item}|{purpose}" for item, purpose in due.copies}
+    kept = []
+    for batch in decided.scan(DECISION_ITEMS):
+        names = pc.binary_join_element_wise(batch.column("item_id"), batch.column("purpose"), "|")
+        mask = is_in(batch.column("item_id"), due.items) | is_in(names, pairs)
+        kept.append(pa.Table.from_batches([batch]).filter(pa.array(mask)))
+    rows = pa.concat_tables(kept) if kept else FIXED_TABLES[DECISION_ITEMS].empty_table()
+    where = pc.field("decision_id").isin(pc.unique(rows.column("decision_id")))
+    return {DECISION_ITEMS: rows, DECISION_CLASSES: decided.read_table(DECISION_CLASSES, where=where)}

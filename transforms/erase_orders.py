@@ -22,7 +22,7 @@ from schemas.errors import InfrastructureFault
 from transforms.erase_reach import Identifier
 from transforms.keys import ReleaseKeys
 from transforms.release_rules import ReleaseRules
-from transforms.store_files import StoreFiles
+from transforms.store_files import DRAFT_PREFIX, StoreFiles
 
 FOLDER: Final = "erasures"
 _LABEL: Final = b"cofferdam erasure order v1"
@@ -74,7 +74,21 @@ def read_orders(files: StoreFiles, keys: ReleaseKeys) -> list[Order]:
         InfrastructureFault: One cannot be read (``ERASURE_ORDER_BROKEN``).
     """
     cipher = _cipher(keys)
-    return [_read(files, cipher, found.path) for found in sorted(files.find(FOLDER), key=lambda f: f.path)]
+    return [_read(files, cipher, path) for path in sorted(_paths(files)) if not _is_draft(path)]
+
+
+def delete_drafts(files: StoreFiles) -> None:
+    """Delete what is left of orders that were killed while they were written; nothing was done upon them."""
+    for path in filter(_is_draft, list(_paths(files))):
+        files.delete(path)
+
+
+def _paths(files: StoreFiles) -> list[str]:
+    return [found.path for found in files.find(FOLDER)]
+
+
+def _is_draft(path: str) -> bool:
+    return path.startswith(f"{FOLDER}/{DRAFT_PREFIX}")
 
 
 def _read(files: StoreFiles, cipher: AESGCM, path: str) -> Order:

@@ -238,12 +238,12 @@ class Planner:
             self._plan_edits([record], keys=frozenset(here))
 
     def _files_of_keys(self, keys: frozenset[bytes]) -> list[FileRecord]:
-        """Files that hold some keys; all of them where filters do not know key ids."""
-        if len(keys) <= KEYS_AT_ONCE:
-            named = self._search.holding(QUARANTINE_KEYS, keys)
-            if len({key for record in named for key in self._keys_in(record, keys)}) == len(keys):
-                return named
-        return self._store.files(QUARANTINE_KEYS)
+        """Files that may hold some keys: all whose filters name one of them, or do not know key ids."""
+        files = self._store.files(QUARANTINE_KEYS)
+        if len(keys) > KEYS_AT_ONCE:
+            return files
+        named = {record.path for record in self._search.holding(QUARANTINE_KEYS, keys)}
+        return [record for record in files if record.path in named or self._search.is_silent(record)]
 
     def _note_destroyed(self) -> None:
         """What the blobs hold that go: the digest of each ciphertext, and the items in it."""

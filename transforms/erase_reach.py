@@ -46,10 +46,17 @@ _ANY_KIND: Final = "chat"
 
 
 class Identifier(NamedTuple):
-    """A typed identifier of a person, raw."""
+    """A typed identifier, raw, of a person, a meeting or a tenant.
+
+    Attributes:
+        type: Its type.
+        value: Its value.
+        tenant: The tenant that it belongs to, where that is known; empty for any.
+    """
 
     type: str
     value: str
+    tenant: str = ""
 
     def __repr__(self) -> str:
         return f"<identifier of type {self.type}>"
@@ -191,16 +198,21 @@ class Spaces:
 
     def join(self, identifiers: Iterable[Identifier]) -> frozenset[str]:
         """Pseudonyms under the join key."""
-        return frozenset(self._join.pseudonym(value, identifier_type=kind) for kind, value in identifiers)
+        return frozenset(self._join.pseudonym(one.value, identifier_type=one.type) for one in identifiers)
 
     def telemetry(self, identifiers: Sequence[Identifier]) -> frozenset[str]:
         """Pseudonyms under every epoch and tenant; a tenant's own belongs to no tenant."""
         return frozenset(
-            epoch.pseudonym(value, identifier_type=kind, tenant=tenant)
+            epoch.pseudonym(one.value, identifier_type=one.type, tenant=tenant)
             for epoch in self._epochs
-            for kind, value in identifiers
-            for tenant in ((None,) if kind == TENANT_TYPE else self._tenants)
+            for one in identifiers
+            for tenant in self._tenants_of(one)
         )
+
+    def _tenants_of(self, one: Identifier) -> tuple[str | None, ...]:
+        if one.type == TENANT_TYPE:
+            return (None,)
+        return (None, one.tenant) if one.tenant else self._tenants
 
 
 def find_reach(
@@ -261,14 +273,13 @@ def _state(rules: ReleaseRules, tenant: str, meeting: str) -> str:
 
 def _scope(states: Mapping[tuple[str, str | None], str], state: str) -> _RawScope:
     tenants = {tenant for (tenant, meeting), found in states.items() if meeting is None and found == state}
-    meetings = {meeting for (_, meeting), found in states.items() if meeting is not None and found == state}
-    spared = {
-        meeting
+    declared = {
+        Identifier(MEETING_TYPE, meeting, tenant): found
         for (tenant, meeting), found in states.items()
-        if meeting is not None and tenant in tenants and found != state
+        if meeting is not None
     }
     return _RawScope(
         tuple(Identifier(TENANT_TYPE, each) for each in sorted(tenants)),
-        tuple(Identifier(MEETING_TYPE, each) for each in sorted(meetings)),
-        tuple(Identifier(MEETING_TYPE, each) for each in sorted(spared)),
+        tuple(sorted(one for one, found in declared.items() if found == state)),
+        tuple(sorted(one for one, found in declared.items() if found != state and one.tenant in tenants)),
     )

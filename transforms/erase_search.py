@@ -16,7 +16,7 @@ from transforms import store_reading
 from transforms.erase_reach import Mask, Reach, Space, is_in
 from transforms.erase_rows import names_somebody
 from transforms.manifests import FileRecord
-from transforms.membership_filter import may_hold
+from transforms.membership_filter import is_empty, may_hold
 from transforms.roster import JOIN_ID_SUFFIX
 from transforms.store import Store
 
@@ -42,6 +42,10 @@ class StoreSearch:
             and (record.table == table or record.table.startswith(f"{table}/"))
             and (record.path not in self._filters or may_hold(self._filters[record.path], wanted))
         ]
+
+    def is_silent(self, record: FileRecord) -> bool:
+        """Whether a file's filter names nothing at all, so that it tells nothing of what the file holds."""
+        return record.path not in self._filters or is_empty(self._filters[record.path])
 
     def rows(self, record: FileRecord, columns: Sequence[str]) -> Iterator[pa.Table]:
         """Some columns of a file, in pieces."""

@@ -81,6 +81,11 @@ def may_hold(filter_bytes: bytes, values: Iterable[str | bytes]) -> bool:
     return bool(found.all(axis=1).any())
 
 
+def is_empty(filter_bytes: bytes) -> bool:
+    """Whether nothing was put into a filter."""
+    return filter_bytes.startswith(_MAGIC) and len(filter_bytes) == _HEADER_BYTES
+
+
 def _halves(values: Iterable[str | bytes]) -> np.ndarray:
     """Two 64-bit numbers a value, as an array of two columns."""
     return np.frombuffer(b"".join(map(_value_bytes, values)), dtype="<u8").reshape(-1, 2)

@@ -11,6 +11,7 @@ import pytest
 from schemas.errors import InfrastructureFault
 from transforms.erase_orders import (
     Order,
+    delete_drafts,
     finish_orders,
     people_of,
     read_orders,
@@ -66,6 +67,14 @@ def test_an_order_that_was_changed_or_renamed_stops_everything(
     with pytest.raises(InfrastructureFault) as caught:
         read_orders(files, keys)
     assert caught.value.code == "ERASURE_ORDER_BROKEN"
+
+
+def test_a_draft_of_an_order_is_none_and_goes(files: StoreFiles, keys: ReleaseKeys, tmp_path: Path) -> None:
+    (tmp_path / "erasures").mkdir()
+    (tmp_path / "erasures" / ".draft-0011").write_bytes(b"half")
+    assert read_orders(files, keys) == []
+    delete_drafts(files)
+    assert list(tmp_path.rglob("*draft*")) == []
 
 
 def test_nothing_is_released_before_an_order_is_carried_out(files: StoreFiles, keys: ReleaseKeys) -> None:
