@@ -72,26 +72,35 @@ def plan_rotation(store: Store, vault_id: bytes) -> RotationPlan:
         store: The store.
         vault_id: Id (16 bytes) of the newest vault key.
     """
-    tables = [(record, _places(store, record)) for record in store.files(QUARANTINE_KEYS)]
+    records = store.files(QUARANTINE_KEYS)
     vaults: dict[bytes, set[bytes]] = defaultdict(set)
-    for _, rows in tables:
-        for key_id, wrapping in _pairs(rows, COVERS_BUNDLE):
+    for record in records:
+        for key_id, wrapping in _bundles(_places(store, record, pc.field("covers") == COVERS_BUNDLE)):
             vaults[key_id].add(wrapping)
     older = {key_id: frozenset(found) for key_id, found in vaults.items() if found != {vault_id}}
-    files = (_key_file(record, rows, vault_id, vaults, older) for record, rows in tables)
+    # One file's ids at a time: those of a large store together would not fit into memory.
+    files = (_key_file(record, _places(store, record), vault_id, vaults, older) for record in records)
     return RotationPlan(vault_id, tuple(file for file in files if file is not None), older)
 
 
-def _places(store: Store, record: FileRecord) -> pa.Table:
+def _places(store: Store, record: FileRecord, where: pc.Expression | None = None) -> pa.Table:
     schema = pa.schema([FIXED_TABLES[QUARANTINE_KEYS].field(name) for name in _PLACES])
-    batches = store.scan(QUARANTINE_KEYS, _PLACES, records=[record])
+    batches = store.scan(QUARANTINE_KEYS, _PLACES, where, [record])
     return pa.Table.from_batches([batch.cast(schema) for batch in batches], schema)
 
 
-def _pairs(rows: pa.Table, covers: str) -> Iterator[tuple[bytes, bytes]]:
-    chosen = rows.filter(pc.equal(rows.column("covers"), covers))
+def _bundles(rows: pa.Table) -> Iterator[tuple[bytes, bytes]]:
+    """Bundle keys with the vault key that each is under."""
+    chosen = rows.filter(pc.equal(rows.column("covers"), COVERS_BUNDLE))
     names = ("key_id", "wrapping_key_id")
     return zip(*(chosen.column(name).to_pylist() for name in names), strict=True)
+
+
+def _wraps(rows: pa.Table) -> dict[bytes, int]:
+    """Bundle keys with the number of data keys under each."""
+    chosen = rows.filter(pc.equal(rows.column("covers"), COVERS_DATA))
+    counts = pc.value_counts(chosen.column("wrapping_key_id").cast(pa.binary()))
+    return {entry["values"]: entry["counts"] for entry in counts.to_pylist()}
 
 
 def _key_file(
@@ -101,27 +110,22 @@ def _key_file(
     known: Mapping[bytes, object],
     older: Mapping[bytes, object],
 ) -> KeyFile | None:
-    bundles = {key_id for key_id, wrapping in _pairs(rows, COVERS_BUNDLE) if wrapping != vault_id}
-    wraps: dict[bytes, int] = defaultdict(int)
-    lost: list[bytes] = []
-    for key_id, bundle in _pairs(rows, COVERS_DATA):
-        if bundle in older:
-            wraps[bundle] += 1
-        elif bundle not in known:
-            lost.append(key_id)
-    if not (bundles or wraps or lost):
+    bundles = {key_id for key_id, wrapping in _bundles(rows) if wrapping != vault_id}
+    wraps = _wraps(rows)
+    unknown = [bundle for bundle in wraps if bundle not in known]
+    lost = pc.is_in(rows.column("wrapping_key_id").cast(pa.binary()), pa.array(unknown, pa.binary()))
+    is_data = pc.equal(rows.column("covers"), COVERS_DATA)
+    named = rows.filter(pc.and_(lost, is_data)).column("key_id").to_pylist() if unknown else []
+    moving = {bundle: number for bundle, number in wraps.items() if bundle in older}
+    if not (bundles or moving or named):
         return None
-    return KeyFile(record, frozenset(bundles), wraps, tuple(lost))
+    return KeyFile(record, frozenset(bundles), moving, tuple(named))
 
 
 def key_file_of(store: Store, record: FileRecord) -> KeyFile:
     """A file with all bundle keys that its data keys are under, whatever vault key those are under."""
     rows = _places(store, record)
-    wraps: dict[bytes, int] = defaultdict(int)
-    for _, bundle in _pairs(rows, COVERS_DATA):
-        wraps[bundle] += 1
-    bundles = frozenset(key_id for key_id, _ in _pairs(rows, COVERS_BUNDLE))
-    return KeyFile(record, bundles, wraps, ())
+    return KeyFile(record, frozenset(key_id for key_id, _ in _bundles(rows)), _wraps(rows), ())
 
 
 # --- rows ---------------------------------------------------------------------------------------------------
