@@ -396,7 +396,7 @@ def _run_id() -> pa.Field:
 
 
 def _stage() -> pa.Field:
-    return column("stage", pa.string(), "decide, or sink: decided again right before the commit")
+    return column("stage", pa.string(), "decide, sink (decided again before the commit) or erase")
 
 
 def _decision_id() -> pa.Field:
