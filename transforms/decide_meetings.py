@@ -16,9 +16,10 @@ import numpy as np
 import pyarrow as pa
 
 from schemas.consent_sets import POSITIVE_STATUSES
-from schemas.tables import DECISION_CLASSES, DECISION_ITEMS, FIXED_TABLES, UNREADABLE
+from schemas.tables import UNREADABLE
 from transforms.consent_intake import NOTHING_ATTESTED, Attested, Link, decode_row
 from transforms.decision_ids import decision_id, instant_text
+from transforms.decision_tables import DecidedRows, decision_tables
 from transforms.deletion_holds import held_by
 from transforms.people_outcomes import (
     ANY_PURPOSE,
@@ -30,6 +31,8 @@ from transforms.people_outcomes import (
     unix_instant,
 )
 from transforms.presence import ItemClass, Person, meeting_classes
+from transforms.presence_items import ItemColumns
+from transforms.presence_roster import RosterRow, rosters_together
 from transforms.release_rules import ReleaseRules, decider_of
 from validation.cases import Case
 from validation.decisions import RELEASE, Decision, PersonOutcome
@@ -53,6 +56,8 @@ AMBIGUOUS: Final = "ambiguous"
 
 _DELETED: Final = "deleted"
 """Column that says of which items a source has reported a deletion."""
+
+_LABELS: Final = (AMBIGUOUS, _DELETED)
 
 _PERSONS_LISTED: Final = 100
 _RECORDS_LISTED: Final = 1000
@@ -122,12 +127,22 @@ def decide_meetings(
     Raises:
         PromiseBroken: The suites' verdicts cannot be relied upon; hold everything.
     """
-    meetings = [_Meeting(one, rules, labels) for one in given]
+    if not given:
+        return []
+    marked = [
+        one.items.append_column(_DELETED, pa.array(held_by(one.items, one.signals), pa.bool_()))
+        for one in given
+    ]
+    items = ItemColumns.read_together(marked, _LABELS)
+    rosters = rosters_together([one.roster for one in given])
+    meetings = [_Meeting(*each, rules, labels) for each in zip(given, items, rosters, strict=True)]
     asked = [(meeting, key, case) for meeting in meetings for key, case in meeting.cases()]
     decisions = decider_of(rules.policies).decide_batch([case for _, _, case in asked])
     for (meeting, key, _), decision in zip(asked, decisions, strict=True):
         meeting.decided[key] = decision
-    return [meeting.decisions() for meeting in meetings]
+    rows = [meeting.decided_rows() for meeting in meetings]
+    tables = decision_tables([one.items for one in given], rows)
+    return [MeetingDecisions(*own, places) for own, (_, places) in zip(tables, rows, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -161,17 +176,18 @@ class _Asked:
 class _Meeting:
     """One meeting on its way to its decisions."""
 
-    def __init__(self, given: MeetingInput, rules: ReleaseRules, labels: DecisionLabels) -> None:
+    def __init__(
+        self,
+        given: MeetingInput,
+        items: ItemColumns,
+        roster: Sequence[RosterRow],
+        rules: ReleaseRules,
+        labels: DecisionLabels,
+    ) -> None:
         self._given, self._rules, self._labels = given, rules, labels
         persons = {link.pseudonym: link.person for link in given.links if link.registered}
-        deleted = pa.array(held_by(given.items, given.signals))
-        self._classes = meeting_classes(
-            given.items.append_column(_DELETED, deleted),
-            given.roster,
-            persons,
-            instants=self._instants(),
-            labels=(AMBIGUOUS, _DELETED),
-        )
+        instants = self._instants()
+        self._classes = meeting_classes(items, roster, persons, instants=instants, labels=_LABELS)
         attested = {link.person: link.attested for link in given.links}
         self._present = [_present(one, attested) for one in self._classes.people]
         self._peoples: dict[str | None, MeetingPeople] = {}
@@ -212,16 +228,15 @@ class _Meeting:
         book = people.book(asked.question.refusal)
         return Case({**fields, "subjects": subjects}, book, people.registry, self._rules.request.as_of)
 
-    def decisions(self) -> MeetingDecisions:
-        """The rows of everything that was decided."""
+    def decided_rows(self) -> DecidedRows:
+        """The rows of the table of classes, and for each item and purpose its place and its row there."""
         rows: list[dict[str, Any]] = []
         places: list[tuple[int, int]] = []
         for asked in self._asked:
             row = self._class_row(asked)
             places += [(item, len(rows)) for item in asked.items.tolist()]
             rows.append({**row, "decision_id": decision_id(row)})
-        classes = pa.Table.from_pylist(rows, FIXED_TABLES[DECISION_CLASSES])
-        return MeetingDecisions(classes, self._item_rows(classes, places), places)
+        return rows, places
 
     def _instants(self) -> list[int]:
         """Instants (ns since 1970) that the end of a recording is compared with: those of all grants."""
@@ -344,13 +359,6 @@ class _Meeting:
             )
         return found
 
-    def _item_rows(self, classes: pa.Table, places: Sequence[tuple[int, int]]) -> pa.Table:
-        schema = FIXED_TABLES[DECISION_ITEMS]
-        items, rows = (pa.array(column, pa.int64()) for column in _columns(places))
-        made = {name: classes.column(name).take(rows) for name in schema.names if name != "item_id"}
-        made["item_id"] = self._given.items.column("item_id").take(items)
-        return pa.Table.from_arrays([made[name] for name in schema.names], schema=schema)
-
 
 def _by_position(decision: Decision, subjects: int) -> list[PersonOutcome | None]:
     """The outcome of each subject of a case, None for one who was not asked."""
@@ -385,7 +393,3 @@ def _present(person: Person, attested: Mapping[str | None, Attested]) -> Present
     known = [attested[key] for key in person.keys if attested.get(key, NOTHING_ATTESTED) != NOTHING_ATTESTED]
     found = known[0] if len(known) == 1 else NOTHING_ATTESTED
     return Present(person.key, person.identified, person.keys, found)
-
-
-def _columns(places: Sequence[tuple[int, int]]) -> tuple[list[int], list[int]]:
-    return [item for item, _ in places], [row for _, row in places]

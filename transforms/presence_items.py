@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate, pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -18,6 +19,7 @@ Known = npt.NDArray[np.bool_]
 UNKNOWN: Final = -1
 _WORDS: Final = ("meeting_join", "tenant_join", "sender_join", "kind", "region")
 _TIMES: Final = ("recorded_start", "recorded_end", "event_time")
+_COLUMNS: Final = (*_WORDS, *_TIMES, "consent_flag", "derived_from")
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,14 @@ class ItemColumns:
             *refusals_of(items),
             *lineages_of(items),
         )
+
+    @classmethod
+    def read_together(cls, items: Sequence[pa.Table], labels: Sequence[str] = ()) -> list[ItemColumns]:
+        """As `read`, of each of some tables: reading many at once costs a table little."""
+        bounds = [0, *accumulate(table.num_rows for table in items)]
+        columns = [*_COLUMNS, *labels]
+        whole = cls.read(pa.concat_tables([table.select(columns) for table in items]), labels)
+        return [whole.part(*bound) for bound in pairwise(bounds)]
 
     def part(self, start: int, end: int) -> ItemColumns:
         """Some of the items, in their order."""
