@@ -271,6 +271,7 @@ class _Commit:
             "recipient": request.recipient,
             "policy_hash": self._rules.policy_hash,
             "registry_hash": self._rules.registry_hash,
+            "registry_signed_by": self._rules.attestation and self._rules.attestation.thumbprint,
             "release_suite_hash": suite_hash,
             "records": {
                 "read": finished.read.records,
@@ -278,7 +279,7 @@ class _Commit:
                 "untrusted": dict(sorted(finished.read.faults.items())),
                 "seen": finished.read.fingerprint,
                 "seen_at_sink": finished.sighting.records,
-                "test_keys": sorted(finished.read.test_keys),
+                "test_keys": sorted(finished.read.test_keys | self._test_signer()),
                 "test_keys_allowed": self._rules.allow_test_keys,
             },
             "items": counts.items,
@@ -310,6 +311,11 @@ class _Commit:
         for batch in self._store.scan(CONSENT_RECORDS, columns, records=records) if records else ():
             new, claiming = new + len(batch), claiming + sum(map(claims_earlier, batch.to_pylist()))
         return {"new": new, "new_claiming_earlier": claiming}
+
+    def _test_signer(self) -> set[str]:
+        """The test key that signed for the registry, if one did."""
+        signer = self._rules.attestation
+        return {signer.kid} if signer is not None and signer.is_test else set()
 
     def _unopened(self) -> dict[str, int]:
         """Items and purposes that may go and did not open."""

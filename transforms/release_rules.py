@@ -12,7 +12,7 @@ from schemas.consent_rows import read_time
 from schemas.consent_signing import SigningKey
 from schemas.errors import ConfigurationError
 from schemas.registry import Registry
-from schemas.registry_attestation import require_signer
+from schemas.registry_attestation import Attestation, require_signer
 from transforms.consent_intake import MEETING_TYPE
 from transforms.pseudonyms import TENANT_TYPE, Pseudonymiser
 from validation.cases import Registry as RulesRegistry
@@ -107,6 +107,7 @@ class ReleaseRules:
         signing_keys: Registered signing keys.
         allow_test_keys: Whether keys marked test are keys.
         registry_hash: SHA-256 of the registry.
+        attestation: Who signed for it.
         policy_hash: SHA-256 of the policies.
     """
 
@@ -117,6 +118,7 @@ class ReleaseRules:
     signing_keys: Mapping[str, SigningKey] = field(repr=False)
     allow_test_keys: bool
     registry_hash: str
+    attestation: Attestation | None = None
     policy_hash: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -206,6 +208,7 @@ def make_rules(
         dict(registry.keys),
         allow_test_keys,
         registry.registry_hash,
+        registry.attestation,
     )
 
 

@@ -394,6 +394,7 @@ def test_a_store_without_items_has_nothing_to_decide(tmp_path: Path, keys: Path)
     world.ingest(bounds())
     ledger = world.release()
     assert (ledger["items"], ledger["outcomes"], ledger["released"]) == (0, {}, 0)
+    assert ledger["records"]["test_keys"] == [world.signer.kid]  # it signed for the registry
 
 
 # --- openings -----------------------------------------------------------------------------------------------

@@ -162,6 +162,7 @@ def test_test_keys_count_only_if_they_are_allowed(world: World) -> None:
     ledger = json.loads(run(*arguments(world)[:-1], "--registry-signer", signer, "--json").output)
     assert ledger["released"] == 0
     assert ledger["records"]["untrusted"] == {"TEST_KEY": 3}
+    assert ledger["registry_signed_by"] == signer
     refused = run(*arguments(world), "--registry-signer", world.signer.key.thumbprint())
     assert (refused.exit_code, "REGISTRY_SIGNER_REFUSED" in refused.stderr) == (2, True)
 
