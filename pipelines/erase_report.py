@@ -5,20 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+
+from pipelines.console_tables import grid, plain_console
 
 
 def print_erasure(ledger: dict[str, Any], seconds: float, console: Console | None = None) -> None:
     """Print what went, or would go, and what the check found."""
-    console = console or Console()
+    console = console or plain_console()
     dry_run = ledger["dry_run"]
-    table = Table(title="What would go" if dry_run else "What went", title_justify="left")
-    table.add_column("table")
-    for name in ("rows gone", "names taken out", "of rows"):
-        table.add_column(name, justify="right")
-    for name, row in ledger["rows"].items():
-        table.add_row(name, f"{row['gone']:,}", f"{row['changed']:,}", f"{row['of']:,}")
-    console.print(table)
+    _print_rows(ledger, console)
     console.print(
         f"{ledger['items']:,} items with {ledger['data_keys']:,} data keys and {ledger['bundle_keys']:,} "
         f"bundle keys; {ledger['recalls']:,} released copies to be recalled; "
@@ -42,3 +37,17 @@ def print_erasure(ledger: dict[str, Any], seconds: float, console: Console | Non
         if ledger["resumed"]:
             console.print(f"Finished {ledger['resumed']:,} erasures that had been interrupted")
     console.print(f"As of {ledger['as_of']}; {seconds:.1f} s. Run {ledger['run_id']}")
+
+
+def _print_rows(ledger: dict[str, Any], console: Console) -> None:
+    title = "What would go" if ledger["dry_run"] else "What went"
+    if not ledger["rows"]:
+        console.print(f"{title}: nothing")
+        return
+    table = grid(console, "table", title=title)
+    for name in ("rows gone", "names taken out", "of rows"):
+        table.add_column(name, justify="right")
+    for name, row in ledger["rows"].items():
+        table.add_row(name, f"{row['gone']:,}", f"{row['changed']:,}", f"{row['of']:,}")
+    console.print(table)
+    console.print()
