@@ -23,6 +23,7 @@ from schemas.errors import EXIT_CONFIGURATION, EXIT_INFRASTRUCTURE, Configuratio
 from schemas.registry import Registry
 from schemas.registry_attestation import Attestation
 from schemas.registry_files import UNREADABLE, RegistryProblem
+from schemas.registry_subjects import Conflict
 from schemas.registry_writing import (
     PrivateKey,
     compare_pins,
@@ -57,9 +58,9 @@ def consent() -> None:
     \b
     To try things out:
       cofferdam consent init my-registry
-      cofferdam consent grant --registry my-registry --signing-key my-registry/test-keys/KEY.json \
-        --output my-consents.jsonl --subject email:ada@example.org --purpose ai_training \
-        --kind audio --scope meeting:ID
+      cofferdam consent grant --registry my-registry --signing-key my-registry/test-keys/KEY.json
+        --output my-consents.jsonl --subject email:ada@example.org --purpose ai_training
+        --kind audio --scope meeting:ID   (one line)
       cofferdam consent lint --registry my-registry --consents my-consents.jsonl --allow-test-keys
     """  # noqa: D301 - click reads the backspace as "keep the lines of this paragraph"
 
@@ -252,7 +253,23 @@ def _write(status: str, options: dict[str, Any]) -> None:
         record = build_record(fields, registry, tenant=tenant)
         append_lines(output, [sign_record(record, signer.key, signer.kid)])
     _tell_of_key(registry, signer)
+    _tell_of_reach(registry, fields)
     click.echo(f"added record {record['record_id']} to {output}")
+
+
+def _tell_of_reach(registry: Registry, fields: dict[str, Any]) -> None:
+    """A mistyped person or a kind left out is a valid record all the same, and nobody would notice."""
+    subject = fields["subject"]
+    person = registry.person_of(subject.type, subject.value)
+    if person is None:
+        click.echo(
+            "Note: the registry links this identifier to nobody; check its TYPE and ID, or add the person",
+            err=True,
+        )
+    elif isinstance(person, Conflict):
+        click.echo("Note: the registry links this identifier to several people", err=True)
+    if fields["status"] == "given" and not fields["kinds"]:
+        click.echo("Note: it names no kind of content, so it allows none; use --kind", err=True)
 
 
 def _tell_of_key(registry: Registry, signer: PrivateKey) -> None:

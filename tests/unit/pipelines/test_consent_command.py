@@ -309,3 +309,22 @@ def test_a_revoked_key_is_told_of(folder: Path) -> None:
     write_pins(folder, compare_pins(folder)[1], PrivateKey("k2", other))
     result = write(folder, "grant", "--purpose", "ai_training", "--kind", "audio")
     assert (result.exit_code, "revoked" in result.stderr) == (0, True)
+
+
+def test_it_says_what_a_record_will_not_reach(folder: Path) -> None:
+    result = write(folder, "grant", "--purpose", "ai_training")
+    assert (result.exit_code, CANARY in result.output) == (0, False)
+    assert "links this identifier to nobody" in result.stderr
+    assert "names no kind of content" in result.stderr
+
+
+def test_it_says_nothing_of_a_registered_person_and_a_named_kind(folder: Path) -> None:
+    line = json.dumps({"person": "p", "identifiers": [{"type": "email", "value": CANARY}]})
+    (folder / "subjects.jsonl").write_text(line + "\n")
+    repin(folder)
+    result = write(folder, "grant", "--purpose", "ai_training", "--kind", "audio")
+    assert (result.exit_code, result.stderr) == (0, "")
+    both = json.dumps({"person": "q", "identifiers": [{"type": "email", "value": CANARY}]})
+    (folder / "subjects.jsonl").write_text(f"{line}\n{both}\n")
+    repin(folder)
+    assert "to several people" in write(folder, "refuse", "--purpose", "ai_training").stderr
