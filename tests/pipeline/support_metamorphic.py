@@ -91,6 +91,8 @@ def base_event(shape: EventShape, sender: str = "ada") -> Event:
             _put(event, path, known[role])
         elif role in ("consent", "region"):
             _put(event, path, ABSENT)
+        elif role == "derived_from":
+            _put(event, path, ["audio"])
     kind = shape.events[0]
     _put(event, shape.type_at, int(kind) if shape.source == "zoom_rtms" else kind)
     return event
