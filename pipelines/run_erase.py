@@ -39,6 +39,7 @@ from transforms.erase_recalls import recall_rows
 from transforms.keys import ReleaseKeys, load_release_keys
 from transforms.manifests import FileRecord
 from transforms.pseudonyms import join_pseudonyms
+from transforms.release_reading import digits_for
 from transforms.release_rules import ReleaseRequest, ReleaseRules, decider_of, make_rules
 from transforms.release_settings import ReleaseSettings
 from transforms.sealed_format import HOLDS_ITEMS, HOLDS_REJECTED
@@ -202,6 +203,7 @@ class _Erasure:
                 consents=tuple(map(str, self._options.consents)),
                 registry=str(self._options.registry),
                 version=software_version(),
+                digits=digits_for(store, len(plan_records([str(path) for path in self._options.consents]))),
             )
             with progress_shown(show_progress), our_errors():
                 pipeline = make_pipeline(self._options.beam_arguments)

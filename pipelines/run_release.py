@@ -11,14 +11,14 @@ from pipelines.consent_registry import OpenRegistry, open_registry
 from pipelines.progress_display import progress_shown
 from pipelines.release import build_release
 from pipelines.run_ingest import committed_ledger, make_pipeline, our_errors, software_version
-from schemas.tables import QUARANTINE_ITEMS, RELEASED, ROSTER
+from schemas.tables import RELEASED
 from transforms.audit_append import append_to_log
 from transforms.audit_entries import RELEASE, leave_entry
-from transforms.consent_intake import RECORDS_A_RANGE, plan_records
+from transforms.consent_intake import plan_records
 from transforms.erase_orders import refuse_unfinished
 from transforms.keys import load_release_keys
-from transforms.meeting_joins import shard_digits
 from transforms.pseudonyms import join_pseudonyms
+from transforms.release_reading import digits_for
 from transforms.release_rules import ReleaseRequest, ReleaseRules, decider_of, make_rules
 from transforms.release_settings import ReleaseSettings
 from transforms.store import Store, new_run_id
@@ -83,7 +83,7 @@ def run_release(options: ReleaseOptions, *, show_progress: bool) -> dict[str, An
             consents=tuple(map(str, options.consents)),
             registry=str(options.registry),
             version=software_version(),
-            digits=_digits(current, len(ranges)),
+            digits=digits_for(current, len(ranges)),
         )
         _log_beginning(current, settings, rules)
         try:
@@ -115,11 +115,6 @@ def _pinned(opened: OpenRegistry, pins: Path | None) -> Policies:
     if pins is None:
         return opened.policies
     return replace(opened.policies, pins=read_json_object(pins, "file of pins"))
-
-
-def _digits(store: Store, record_ranges: int) -> int:
-    rows = sum(record.rows for table in (QUARANTINE_ITEMS, ROSTER) for record in store.files(table))
-    return shard_digits(rows + record_ranges * RECORDS_A_RANGE)
 
 
 def delete_uncommitted(store: Store) -> None:

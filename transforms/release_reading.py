@@ -15,6 +15,7 @@ import transforms.arrow_coder  # noqa: F401 - registers the coder of tables
 from schemas.registry import load_registry
 from schemas.tables import QUARANTINE_ITEMS, RELEASED, ROSTER, SIGNALS
 from transforms.consent_intake import (
+    RECORDS_A_RANGE,
     RecordIntake,
     RecordRange,
     alias_links,
@@ -35,6 +36,7 @@ from transforms.meeting_joins import (
     packed,
     participants,
     senders,
+    shard_digits,
     shards_by,
     shards_by_home,
 )
@@ -82,6 +84,12 @@ Keyed = tuple[str, bytes]
 """A shard's digits with a part of the shard, packed."""
 
 WITNESSED, SIGHTED = "witnessed", "sighted"
+
+
+def digits_for(store: Store, record_ranges: int) -> int:
+    """How many digits of an id name a shard, for what a store holds and so many ranges of records."""
+    rows = sum(record.rows for table in (QUARANTINE_ITEMS, ROSTER) for record in store.files(table))
+    return shard_digits(rows + record_ranges * RECORDS_A_RANGE)
 
 
 @dataclass
