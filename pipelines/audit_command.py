@@ -12,6 +12,7 @@ import click
 from pipelines.audit_keys import log_keys, named_verifiers, read_kept
 from pipelines.audit_report import checkpoint_of, entries_of_log, entry_line, verification_text
 from pipelines.command_errors import reported
+from pipelines.quiet_start import quiet_start
 from schemas.errors import EXIT_PROMISE_BROKEN, ConfigurationError
 
 _PATH = click.Path(path_type=Path)
@@ -179,7 +180,8 @@ def merge(store: str, directory: Path, as_json: bool) -> None:
 
 
 def _merged(store: str, directory: Path) -> dict[str, Any] | None:
-    from transforms.audit_append import append_to_log
+    with quiet_start():
+        from transforms.audit_append import append_to_log
     from transforms.audit_log import no_log
     from transforms.store import Store
 

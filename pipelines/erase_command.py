@@ -84,7 +84,7 @@ Exit codes:
     metavar="ID",
     help="A tenant that the registry does not have, to be searched in telemetry, too.",
 )
-@click.option("--contract", "contract_files", multiple=True, type=_PATH, metavar="FILE", help="As for run.")
+@click.option("--contracts", "contract_files", multiple=True, type=_PATH, metavar="PATH", help="As for run.")
 @click.option("--allow-test-keys", is_flag=True, help="Take keys marked test for keys.")
 @click.option("--json", "as_json", is_flag=True, help="Print the ledger as JSON.")
 @click.pass_context

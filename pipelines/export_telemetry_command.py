@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from pipelines.command_errors import reported
+from pipelines.quiet_start import quiet_start
 from schemas.consent_sets import RECIPIENTS
 
 _PATH = click.Path(path_type=Path)
@@ -48,7 +49,8 @@ def export_telemetry(
     Exit codes: 0 written, 2 nothing was decided for the purpose or the folder exists, 3 the decisions are out
     of date or a file cannot be used.
     """
-    from transforms.telemetry_export import Export, export_telemetry
+    with quiet_start():
+        from transforms.telemetry_export import Export, export_telemetry
 
     export = Export(store, purpose, recipient, tuple(map(str, consents)), str(registry))
     with reported():

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipelines.command_errors import reported
+from pipelines.quiet_start import quiet_start
 from schemas.errors import EXIT_PROMISE_BROKEN
 
 if TYPE_CHECKING:
@@ -69,7 +70,9 @@ def _replayed(
     from transforms.keys import load_release_keys
     from transforms.pseudonyms import join_pseudonyms
     from transforms.release_rules import ReleaseRequest, make_rules
-    from transforms.replay import find_decision, replay_decision
+
+    with quiet_start():
+        from transforms.replay import find_decision, replay_decision
     from transforms.store import Store
 
     opened = Store.open(store)

@@ -64,8 +64,8 @@ Exit codes:
     "contract_files",
     multiple=True,
     type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Contract files to use instead of the bundled ones; may be given several times.",
+    metavar="PATH",
+    help="Contract files and folders to use instead of the bundled ones; may be given several times.",
 )
 @click.option(
     "--max-held-ratio",

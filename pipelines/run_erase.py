@@ -18,6 +18,7 @@ from pipelines.erase_ledger import check_guard, erasure_ledger
 from pipelines.progress_display import progress_shown
 from pipelines.run_ingest import make_pipeline, our_errors, software_version
 from schemas.contract import ContractSet, load_contracts
+from schemas.contract_lint import contract_files
 from schemas.tables import AREAS, ERASED_EVENTS, RECALLS, TOMBSTONES
 from transforms.audit_append import append_to_log
 from transforms.audit_entries import ERASURE, leave_entry, stated
@@ -67,7 +68,7 @@ class EraseOptions:
         live_days: Time to live (days) of sealed items.
         rejected_days: Time to live (days) of rejected records.
         tenants: Tenants (raw ids) beside the registered ones that telemetry may be of.
-        contract_files: Contract files; empty for the bundled ones.
+        contract_files: Contract files and folders of such; empty for the bundled ones.
         allow_test_keys: Whether keys marked test are keys.
         beam_arguments: Options for Beam.
     """
@@ -101,7 +102,7 @@ def run_erase(options: EraseOptions, *, show_progress: bool) -> dict[str, Any]:
     opened = open_registry(options.registry)
     keys = load_release_keys(options.keys)
     rules = _rules(opened, options, keys)
-    contracts = load_contracts(options.contract_files or None)
+    contracts = load_contracts(contract_files(options.contract_files))
     plan_records([str(path) for path in options.consents])
     run_id = new_run_id(datetime.now(UTC))
     with Store.open(options.store).writing(run_id) as current:

@@ -20,6 +20,7 @@ from pipelines.ingest import build_ingest
 from pipelines.progress_display import progress_shown
 from schemas import errors
 from schemas.contract import load_contracts
+from schemas.contract_lint import contract_files
 from schemas.errors import CofferdamError, InfrastructureFault
 from transforms.audit_append import append_to_log
 from transforms.commit_run import RunSettings
@@ -40,7 +41,7 @@ class IngestRequest:
         store: The store's root.
         keys: The ingest side of a key directory.
         source: Source name, or "auto".
-        contract_files: Contract files; empty for the bundled ones.
+        contract_files: Contract files and folders of such; empty for the bundled ones.
         record_cap: Longest record in bytes.
         split_bytes: Size of parallel ranges in bytes.
         received: The day of the run.
@@ -68,7 +69,7 @@ def run_ingest(request: IngestRequest, *, show_progress: bool) -> dict[str, Any]
         InfrastructureFault: A key, file or the store cannot be used.
         PromiseBroken: The run did not reconcile.
     """
-    contracts = load_contracts(request.contract_files or None)
+    contracts = load_contracts(contract_files(request.contract_files))
     keys = load_ingest_keys(request.keys)
     list_inputs(request.patterns)
     store = Store.open_or_create(request.store)

@@ -111,7 +111,9 @@ def list_inputs(patterns: Sequence[str]) -> list[InputFile]:
     for pattern in patterns:
         matched = _match(pattern)
         if not matched:
-            raise ConfigurationError("INPUT_NOT_FOUND", f"no file matches {pattern!r}; check the path")
+            raise ConfigurationError(
+                "INPUT_NOT_FOUND", f"no file matches {pattern!r}; check the path, and that a folder has files"
+            )
         found.update(matched)
     paths = sorted(found)
     with ThreadPoolExecutor(_SNIFFING_THREADS) as pool:

@@ -117,6 +117,10 @@ def fault_of(error: OSError, action: str, path: str) -> InfrastructureFault:
         return InfrastructureFault(
             "STORE_DISK_FULL", f"no space left to {action} {path}; free some, then run again"
         )
+    if error.errno == errno.ENOENT and action in ("write", "make"):
+        return InfrastructureFault(
+            "STORE_FILE_FAILED", f"cannot {action} {path}: its folder cannot be made; check the store's path"
+        )
     if error.errno == errno.ENOENT:
         return InfrastructureFault(
             "STORE_FILE_MISSING", f"cannot {action} {path}: it is not there; restore it from a backup"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from datetime import date
 from fractions import Fraction
 from pathlib import Path
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 import pipelines.run_ingest as run_ingest_module
 from pipelines.run_command import _exit_code, _since, run
 from pipelines.run_ingest import IngestRequest
+from schemas.contract import bundled_contract_files
 from schemas.errors import ConfigurationError, InfrastructureFault, PromiseBroken
 from tests.unit.pipelines.ledger_samples import LEDGER
 from tests.unit.transforms.separator_samples import key_folder
@@ -57,6 +59,17 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[IngestRequest]:
 
 
 # A real run.
+
+
+def test_a_folder_of_contracts_stands_for_its_files(tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_bytes(GOOD)
+    (tmp_path / "contracts").mkdir()
+    refused = invoke(*required(tmp_path), "--contracts", str(tmp_path / "contracts"))
+    assert (refused.exit_code, "NO_CONTRACTS" in refused.stderr) == (2, True)
+    for file in bundled_contract_files():
+        shutil.copy(file, tmp_path / "contracts")
+    result = invoke(*required(tmp_path), "--contracts", str(tmp_path / "contracts"), "--json")
+    assert (result.exit_code, json.loads(result.stdout)["outcomes"]) == (0, {"separated": 1}), result.output
 
 
 def test_a_run_separates_and_says_so(tmp_path: Path) -> None:
@@ -108,7 +121,7 @@ def test_too_much_held_is_exit_code_4_after_the_commit(tmp_path: Path) -> None:
     [
         (("--input", "{tmp}/nothing/*.jsonl"), "INPUT_NOT_FOUND", 2),
         (("--keys", "{tmp}/no-keys"), "KEYS_MISSING", 3),
-        (("--contracts", "{tmp}/none.yaml"), "CONTRACT_INVALID", 2),
+        (("--contracts", "{tmp}/none.yaml"), "NO_CONTRACTS", 2),
         (("--store", "{tmp}"), "STORE_NOT_EMPTY", 2),
     ],
 )

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from schemas.errors import ConfigurationError, InfrastructureFault
+from transforms import store_files
 from transforms.store_files import LocalFiles, is_safe_path, open_files
 
 
@@ -53,6 +54,17 @@ def test_a_new_file_must_not_exist(tmp_path: Path) -> None:
     files.open_new("a").close()
     with pytest.raises(InfrastructureFault, match="STORE_FILE_FAILED"):
         files.open_new("a")
+
+
+def test_a_folder_that_cannot_be_made_is_no_lost_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(folder: Path) -> None:
+        raise FileNotFoundError(errno.ENOENT, "no such folder")
+
+    monkeypatch.setattr(store_files, "_make_folders", refuse)
+    with pytest.raises(InfrastructureFault, match=r"STORE_FILE_FAILED.*check the store's path"):
+        LocalFiles(str(tmp_path)).create("format.json", b"")
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
