@@ -49,5 +49,8 @@ def _print_rows(ledger: dict[str, Any], console: Console) -> None:
         table.add_column(name, justify="right")
     for name, row in ledger["rows"].items():
         table.add_row(name, f"{row['gone']:,}", f"{row['changed']:,}", f"{row['of']:,}")
-    console.print(table)
+    if ledger["rows"]:
+        console.print(table)
+    else:
+        console.print("Nothing in the store is reached: nothing of it is there, or it is held.")
     console.print()

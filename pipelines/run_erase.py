@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,7 +25,7 @@ from transforms.audit_entries import ERASURE, leave_entry, stated
 from transforms.consent_intake import plan_records
 from transforms.erase_check import ErasureCheck, check_erased
 from transforms.erase_commit import ErasureSettings, delete_replaced
-from transforms.erase_due import Due, copies_over, evidence, find_due
+from transforms.erase_due import Due, copies_over, evidence, find_due, purposes_to_ask
 from transforms.erase_orders import Order, delete_drafts, finish_orders, people_of, read_orders, write_order
 from transforms.erase_plan import ErasurePlan, Planner, due_by_age, held_keys
 from transforms.erase_reach import (
@@ -194,7 +194,12 @@ class _Erasure:
         return {key: reason for key, reason in found.items() if key not in held}
 
     def _decide(self, store: Store, show_progress: bool) -> None:
-        """Decide about everything for every registered purpose, in a store that is thrown away."""
+        """Decide about everything for purposes that may have lost it, in a store that is thrown away."""
+        registered = self._rules.request.purposes
+        purposes = purposes_to_ask(store, self._rules)
+        if not purposes:
+            return
+        rules = replace(self._rules, request=replace(self._rules.request, purposes=purposes))
         with TemporaryDirectory(prefix="cofferdam-") as log:
             Store.open_or_create(log)
             settings = ReleaseSettings(
@@ -208,10 +213,10 @@ class _Erasure:
             )
             with progress_shown(show_progress), our_errors():
                 pipeline = make_pipeline(self._options.beam_arguments)
-                build_due(pipeline, settings, log, self._rules, self._keys)
+                build_due(pipeline, settings, log, rules, self._keys)
                 pipeline.run().wait_until_finish()
             decided = Store.open(log)
-            self._due = find_due(store, decided, self._rules.request.purposes)
+            self._due = find_due(store, decided, purposes, whole=purposes == registered)
             self._decisions = evidence(decided, self._due)
 
     def _carry_out(

@@ -25,6 +25,7 @@ from schemas.tables import DECISION_CLASSES, DECISION_ITEMS, FIXED_TABLES, QUARA
 from transforms.erase_reach import NO_PURPOSE_LEFT, WITHDRAWN, Scope, is_in
 from transforms.faults import value_free
 from transforms.manifests import FileRecord
+from transforms.release_rules import ReleaseRules
 from transforms.store import Store
 from validation.decisions import ERASE
 from validation.reasons import CATALOGUE
@@ -73,13 +74,27 @@ def _keep(store: str, run_id: str, files: Sequence[FileRecord]) -> None:
         Store.open(store).commit(run_id, files, {"kind": "decisions"})
 
 
-def find_due(store: Store, decided: Store, purposes: Sequence[str]) -> Due:
+def purposes_to_ask(store: Store, rules: ReleaseRules) -> tuple[str, ...]:
+    """For which registered purposes something can be due.
+
+    While a purpose is registered that asks nobody, such as carrying the meeting, items can be used, whatever
+    people say: only the copies of other purposes can be due then.
+    """
+    registered = rules.request.purposes
+    if not any(rules.asks_nobody(purpose) for purpose in registered):
+        return registered
+    released = {purpose for purposes in _released(store).values() for purpose in purposes}
+    return tuple(purpose for purpose in registered if purpose in released)
+
+
+def find_due(store: Store, decided: Store, purposes: Sequence[str], *, whole: bool) -> Due:
     """What the decisions say goes.
 
     Args:
         store: The store.
-        decided: The store of decisions about all of its items, for all purposes.
-        purposes: All registered purposes.
+        decided: The store of decisions about all of its items, for these purposes.
+        purposes: The purposes that were asked for.
+        whole: Whether these are all that are registered.
 
     Raises:
         PromiseBroken: An item has not one decision for each purpose (``ERASURE_DOES_NOT_RECONCILE``).
@@ -95,7 +110,7 @@ def find_due(store: Store, decided: Store, purposes: Sequence[str]) -> Due:
         )
         raise PromiseBroken("ERASURE_DOES_NOT_RECONCILE", message)
     due = Due(copies=found.copies)
-    _find_keys(store, due, found.without_purpose(len(purposes)))
+    _find_keys(store, due, found.without_purpose(len(purposes)) if whole else set())
     return due
 
 
