@@ -21,6 +21,11 @@ def print_erasure(ledger: dict[str, Any], seconds: float, console: Console | Non
     )
     for reason, number in ledger["reasons"].items():
         console.print(f"  {reason}: {number:,}")
+    if ledger["unregistered"]:
+        console.print(
+            f"{ledger['unregistered']:,} subjects are not in the registry: each was looked for under the "
+            "identifier given, and under no other. Check TYPE and ID, or register the person, and run again"
+        )
     if ledger["waiting"]:
         console.print(
             f"{ledger['waiting']:,} more items are due and wait: others under the same data key are not"

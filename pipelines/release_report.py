@@ -39,6 +39,11 @@ def print_release(ledger: dict[str, Any], store: str, seconds: float, console: C
     for code, number in ledger["unopened"].items():
         console.print(f"{number:,} that may go stay held, because they cannot be opened: {code}")
     console.print(f"Released now {ledger['released']:,}, before {ledger['released_before']:,}")
+    if any(row["decision"] == "ERASE" for row in ledger["decisions"]):
+        console.print(
+            "ERASE deletes nothing here: `cofferdam erase --all-due` deletes what was released before and "
+            "may not be kept, and `--dry-run` shows it first"
+        )
     ended = f"As of {ledger['as_of']}; {seconds:.1f} s. Run {ledger['run_id']}, store {store}"
     console.print(ended, markup=False)
 

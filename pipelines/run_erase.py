@@ -151,6 +151,7 @@ class _Erasure:
         plan = self._plan(store, people, due=due, show_progress=show_progress)
         waiting = self._due.waiting
         ledger = erasure_ledger(self._run_id, self._options.as_of, store, plan, due=due, waiting=waiting)
+        ledger["unregistered"] = self._unregistered()
         check_guard(ledger, self._options.max_share, dry_run=self._options.dry_run)
         if self._options.dry_run:
             return {**ledger, "dry_run": True}
@@ -170,6 +171,10 @@ class _Erasure:
     def _people(self, orders: Sequence[Order]) -> set[Identifier]:
         asked = [read_subject(text) for text in self._options.subjects]
         return people_of(orders).union(*(identifiers_of(self._opened.registry, subject) for subject in asked))
+
+    def _unregistered(self) -> int:
+        asked = [read_subject(text) for text in self._options.subjects]
+        return sum(self._opened.registry.person_of(each.type, each.value) is None for each in asked)
 
     def _plan(self, store: Store, people: set[Identifier], *, due: bool, show_progress: bool) -> ErasurePlan:
         registry = self._opened.registry

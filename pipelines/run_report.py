@@ -26,10 +26,14 @@ def print_ledger(ledger: dict[str, Any], store: str, seconds: float, console: Co
             console.print()
     rate = ledger["records"] / seconds if seconds else 0
     console.print(
-        f"{ledger['records']:,} records read ({ledger['bytes_read'] / 1e6:,.1f} MB), each with exactly one "
+        f"{ledger['records']:,} records read ({_size(ledger['bytes_read'])}), each with exactly one "
         f"outcome; reconciled by count and keyed sum {ledger['reconciliation']['read']['sum'][:8]}…"
     )
     console.print(f"{rate:,.0f} records a second. Run {ledger['run_id']}, store {store}", markup=False)
+
+
+def _size(number: int) -> str:
+    return f"{number / 1e6:,.1f} MB" if number >= 1e5 else f"{number:,} bytes"
 
 
 def _outcomes(ledger: dict[str, Any], console: Console) -> Table:

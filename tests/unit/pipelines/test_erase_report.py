@@ -19,6 +19,7 @@ def _ledger(**changed: Any) -> dict[str, Any]:
         "recalls": 2,
         "files": {"rewritten": 1, "of": 42},
         "reasons": {"WITHDRAWN": 2},
+        "unregistered": 0,
         "waiting": 0,
         "held": {},
         "check": {"keys_tried": 1000, "keys_opened": 0, "rows_present": 0, "files_left": 0},
@@ -46,3 +47,10 @@ def test_a_pipe_gets_plain_columns_and_whole_lines(capsys: pytest.CaptureFixture
 def test_nothing_is_said_in_a_word(dry_run: bool, said: str, capsys: pytest.CaptureFixture[str]) -> None:
     print_erasure(_ledger(rows={}, dry_run=dry_run), 1.5)
     assert capsys.readouterr().out.splitlines()[0] == said
+
+
+def test_a_subject_that_nobody_knows_is_no_silent_success(capsys: pytest.CaptureFixture[str]) -> None:
+    print_erasure(_ledger(rows={}), 1.5)
+    assert "not in the registry" not in capsys.readouterr().out
+    print_erasure(_ledger(rows={}, unregistered=1), 1.5)
+    assert "1 subjects are not in the registry" in capsys.readouterr().out

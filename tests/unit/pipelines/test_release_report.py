@@ -103,3 +103,9 @@ def test_what_cannot_be_opened_is_told() -> None:
 def test_a_path_with_brackets_is_shown_as_it_is() -> None:
     text = printed(LEDGER, "/tmp/[bold]x/S")
     assert "As of 2026-03-02T10:00:00Z; 1.2 s. Run 20260302t100000z-00000001, store /tmp/[bold]x/S" in text
+
+
+def test_it_says_what_deletes_where_something_is_to_go() -> None:
+    kept = [row for row in LEDGER["decisions"] if row["decision"] != "ERASE"]
+    assert "cofferdam erase --all-due" in printed(LEDGER)
+    assert "cofferdam erase" not in printed({**LEDGER, "decisions": kept})

@@ -140,6 +140,7 @@ def test_a_file_gets_wide_plain_columns_and_a_terminal_its_own_width(
 def test_the_end_says_what_was_read_and_how_fast() -> None:
     text = printed(LEDGER)
     assert "12,345 records read (6.7 MB)" in text
+    assert "records read (99,999 bytes)" in printed({**LEDGER, "bytes_read": 99_999})
     assert "keyed sum 00112233…" in text
     assert "1,234 records a second" in text
     assert LEDGER["run_id"] in text
