@@ -57,10 +57,16 @@ def _explain_code(code: str, store: str | None, as_json: bool) -> None:
         return
     click.echo(_as_text(reason))
     if store is not None:
-        click.echo(f"  Here:  it led {count:,} decisions of the last release{', about:' if items else ''}")
+        click.echo(f"  Here:  {_led(count, len(items))}")
         click.echo(
             "".join(f"    cofferdam explain --store {store} --item {item}\n" for item in items), nl=False
         )
+
+
+def _led(count: int, named: int) -> str:
+    decisions = "1 decision" if count == 1 else f"{count:,} decisions"
+    among = f"the first {named} about" if named < count else "about"
+    return f"it led {decisions} of the last release" + (f", {among}:" if named else "")
 
 
 def _explain_item(store: str, item: str, as_json: bool) -> None:

@@ -47,15 +47,21 @@ def inspect(store_path: Path, table: str | None, rows: int, verify: bool, as_jso
     with reported():
         store = Store.open(store_path)
         store.check(digests=verify)
-        if table is not None and table not in store.tables():
-            raise ConfigurationError(
-                "STORE_NO_TABLE", "there is no such table; inspect without --table lists them"
-            )
+        _check_table(store, table)
         shown = describe_store(store, [table] if table else store.tables(), rows)
     if as_json:
         click.echo(json.dumps(shown, indent=2))
     else:
         _print_store(shown, table, verify)
+
+
+def _check_table(store: Store, table: str | None) -> None:
+    names = store.tables()
+    if table is None or table in names:
+        return
+    near = [name for name in names if name.rsplit("/", 1)[-1] == table]
+    hint = f"did you mean {near[0]}?" if near else "without --table, all are listed"
+    raise ConfigurationError("STORE_NO_TABLE", f"there is no such table; {hint}")
 
 
 def describe_store(store: Store, tables: Iterable[str], rows: int) -> dict[str, Any]:
@@ -190,10 +196,7 @@ def tables(store_path: Path, table: str | None, as_json: bool) -> None:
     """
     with reported():
         store = Store.open(store_path)
-        if table is not None and table not in store.tables():
-            raise ConfigurationError(
-                "STORE_NO_TABLE", "there is no such table; tables without --table lists them"
-            )
+        _check_table(store, table)
         listed = [describe_files(store, name) for name in ([table] if table else store.tables())]
     click.echo(json.dumps({"tables": listed}, indent=2) if as_json else "\n\n".join(map(_as_text, listed)))
 

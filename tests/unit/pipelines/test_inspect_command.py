@@ -164,3 +164,12 @@ def test_the_printed_views_read_the_whole_table(store: Store, table: str) -> Non
 def test_a_quote_in_a_path_stays_a_part_of_it() -> None:
     assert "'/a''b.parquet'" in duckdb_view("v", ["/a'b.parquet"])
     assert '"/a\'b.parquet"' in pandas_frame("v", ["/a'b.parquet"])
+
+
+@pytest.mark.parametrize("command", [inspect, tables])
+def test_a_table_named_without_its_folder_is_suggested(store: Store, command: Any) -> None:
+    near, far = (run(command, store, "--table", name) for name in ("calls", "nothing"))
+    assert (near.exit_code, far.exit_code) == (EXIT_CONFIGURATION, EXIT_CONFIGURATION)
+    assert "did you mean telemetry/calls?" in near.stderr
+    assert "STORE_NO_TABLE" in far.stderr
+    assert "did you mean" not in far.stderr
