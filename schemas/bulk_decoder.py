@@ -10,7 +10,7 @@ line is either the one that `schemas.careful` would give, or none:
 - lines with a backslash are left out: without one, a string's text in the line is its value between quotes,
   which is how a sealed value's raw bytes are had from a decoded column;
 - the text of a sealed number is found behind its key: without a backslash, a quoted key before a colon
-  stands nowhere but where it is a key, and how often it stands there is counted;
+  stands nowhere but where it is a key, and how often it stands there is counted, with and without the colon;
 - other sealed values, unknown fields, and values of another JSON type are left out too.
 
 Lines that are left out are decoded one by one (`schemas.decoder`). A group with a line that Arrow refuses is
@@ -291,7 +291,9 @@ class _Taker:
     def _number_texts(self, key: str, column: pa.Array) -> pa.Array:
         """The numbers of a column as they stand in their lines."""
         mark = f'"{key}":'
-        if self._text.count(mark.encode()) != len(column) - column.null_count:
+        numbers = len(column) - column.null_count
+        # White space before a colon would hide the same key of another object from the second count.
+        if not self._text.count(mark[:-1].encode()) == self._text.count(mark.encode()) == numbers:
             raise _Refused
         at = np.flatnonzero(column.is_valid().to_numpy(zero_copy_only=False)).tolist()
         number = re.compile(rb"%b(-?[0-9][0-9.eE+-]*)" % re.escape(mark.encode()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,10 +13,10 @@ from hypothesis import strategies as st
 from schemas.bulk_decoder import BulkAttempts, BulkDecoder
 from schemas.careful import CarefulDecoder
 from schemas.cells import Level
-from schemas.contract import EventShape
+from schemas.contract import EventShape, load_contracts
 from schemas.decoder_plan import Learned
 from schemas.strict_json import RecordFault
-from tests.unit.schemas.decoder_samples import lines, sample_shape
+from tests.unit.schemas.decoder_samples import CONTRACT, lines, sample_shape
 
 
 @pytest.fixture(scope="module")
@@ -134,6 +135,22 @@ def test_the_text_of_a_sealed_number_is_kept(shape: EventShape) -> None:
     assert len(rows) == len(NUMBERS)
     assert level is not None
     assert level.cells[("token",)].to_pylist() == list(NUMBERS)
+
+
+def test_a_sealed_number_is_not_taken_from_another_place_with_the_same_key(tmp_path: Path) -> None:
+    """White space before a colon hides one of two keys, and the other's text would stand for both."""
+    file = tmp_path / "twice.yaml"
+    token = "- {name: token, logicalType: string, classification: content.chat}"
+    file.write_text(
+        CONTRACT.replace("- {name: blob,", f"{token}\n              - {{name: blob,"), encoding="utf-8"
+    )
+    shape = load_contracts([file]).shapes[0]
+    line = b'{"event":"test.one","token":1,"payload":{"object":{"token" :2}}}'
+
+    rows, level, _ = BulkDecoder(shape, learned_from(shape, [line])).decode([line])
+
+    assert level is None
+    assert rows == []
 
 
 NUMBERS = (b"1", b"-0", b"0.250", b"1e-3", b"1E+05", b"123456789012345678901234567890")
