@@ -100,7 +100,7 @@ def draft(samples: tuple[Path, ...], source: str, family: str, type_at: str, out
     until you say what it is. No value of a sample is written but the event types. Objects whose keys look
     like data (ids, names) are sealed as a whole.
 
-    Exit codes: 0 written, 2 the samples or the output cannot be used.
+    Exit codes: 0 written, 2 the samples or the output cannot be used, 3 a sample cannot be read.
     """
     if output is not None and output.exists():
         raise ConfigurationError("OUTPUT_EXISTS", f"{output} exists already; name another file for --output")

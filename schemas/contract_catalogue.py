@@ -14,7 +14,7 @@ from schemas.telemetry import telemetry_tables
 DROPPED = "none"
 """Lane of a value that is not stored at all."""
 
-COLUMNS = ("field", "lane", "classification", "protection", "kind", "unit", "bounds", "column")
+COLUMNS = ("field", "lane", "classification", "protection", "kind", "identifies", "unit", "bounds", "column")
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,8 @@ def bounds_of(field: Field) -> str:
 
 
 def _one_of(values: Sequence[object]) -> str:
-    return f"one of {', '.join(map(str, values))}"
+    told = (str(value) or "(empty)" for value in values)
+    return f"one of {', '.join(told)}"
 
 
 def _plain(number: float) -> str:

@@ -80,3 +80,12 @@ def test_the_catalogue_names_every_field_in_json_and_markdown(tmp_path: Path) ->
     rows = [line for line in page.splitlines() if line.startswith("| ")]
     assert len(rows) == 2 + len(found)
     assert "/a\\|b/" in page
+
+
+def test_an_identifier_says_whose_and_an_empty_value_is_seen(tmp_path: Path) -> None:
+    whose = field("x", "string", "identifier.pseudonymous", prop("identifies", "zoom.user_id"))
+    person = with_field(whose)
+    assert entries(tmp_path, person)["x"].identifies == "zoom.user_id"
+    assert "| zoom.user_id |" in catalogue_markdown(load_contracts([written(tmp_path, person)]).shapes)
+    closed = with_field(field("x", "string", "service.usage", prop("values", "[new, '']")))
+    assert entries(tmp_path, closed)["x"].bounds == "one of new, (empty)"
