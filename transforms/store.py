@@ -235,7 +235,8 @@ class Store:
         Raises:
             ConfigurationError: As ``schema``.
             InfrastructureFault: A file is missing (``STORE_FILE_MISSING``), has another size
-                (``STORE_FILE_SIZE``) or cannot be read (``STORE_FILE_BROKEN``).
+                (``STORE_FILE_SIZE``), cannot be read (``STORE_FILE_BROKEN``) or, of the tables that decide
+                about releases, is not the one that was committed (``STORE_FILE_DIGEST``).
         """
         records = self.files(table)
         return store_reading.read(self.files_of_store, table, records, columns, limit, where)

@@ -12,11 +12,15 @@ import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 
 from schemas.errors import ConfigurationError, InfrastructureFault
-from schemas.tables import FIXED_TABLES
+from schemas.tables import FIXED_TABLES, QUARANTINE_ITEMS, ROSTER, SIGNALS
 from transforms.manifests import FileRecord
 from transforms.store_files import StoreFiles
 
 _BATCH_ROWS = 1 << 16
+_PIECE_BYTES = 1 << 20
+
+EVIDENCE = (QUARANTINE_ITEMS, ROSTER, SIGNALS)
+"""Tables that decide what is released and what is destroyed, and that nothing but their digest protects."""
 
 
 def check_size(files: StoreFiles, record: FileRecord) -> None:
@@ -35,6 +39,21 @@ def check_size(files: StoreFiles, record: FileRecord) -> None:
         raise InfrastructureFault(
             "STORE_FILE_SIZE", f"{record.path} has {size} bytes instead of {record.size}; restore it"
         )
+
+
+def check_content(files: StoreFiles, record: FileRecord) -> None:
+    """Check that a file has the bytes that its manifest states.
+
+    Raises:
+        InfrastructureFault: With code ``STORE_FILE_DIGEST``, or as ``check_size``.
+    """
+    check_size(files, record)
+    digest = hashlib.sha256()
+    with _faults(record.table), files.arrow().open_input_stream(record.path) as stream:
+        while piece := stream.read(_PIECE_BYTES):
+            digest.update(piece)
+    if digest.hexdigest() != record.sha256:
+        raise _changed(record)
 
 
 def schema_of(files: StoreFiles, table: str, records: list[FileRecord]) -> pa.Schema:
@@ -68,7 +87,8 @@ def read(
     where: Any,
 ) -> pa.Table:
     """Rows of some files as one table."""
-    schema, dataset = _dataset(files, table, records)
+    # A look at a few rows decides nothing, and need not read the whole table.
+    schema, dataset = _dataset(files, table, records, decides=limit is None)
     wanted = _chosen(schema, columns)
     with _faults(table):
         if limit is None:
@@ -102,19 +122,25 @@ def filters(files: StoreFiles, records: Iterable[FileRecord]) -> dict[str, bytes
         check_size(files, record)
         content = files.read(record.path)
         if hashlib.sha256(content).hexdigest() != record.sha256:
-            raise InfrastructureFault(
-                "STORE_FILE_DIGEST",
-                f"{record.path} was changed after its commit; restore it from a backup",
-            )
+            raise _changed(record)
         with _faults(record.table):
             rows = pq.read_table(pa.BufferReader(content))
         found.update(zip(rows["path"].to_pylist(), rows["filter"].to_pylist(), strict=True))
     return found
 
 
-def _dataset(files: StoreFiles, table: str, records: list[FileRecord]) -> tuple[pa.Schema, pads.Dataset]:
+def _changed(record: FileRecord) -> InfrastructureFault:
+    return InfrastructureFault(
+        "STORE_FILE_DIGEST", f"{record.path} was changed after its commit; restore it from a backup"
+    )
+
+
+def _dataset(
+    files: StoreFiles, table: str, records: list[FileRecord], *, decides: bool = True
+) -> tuple[pa.Schema, pads.Dataset]:
+    check = check_content if decides and table in EVIDENCE else check_size
     for record in records:
-        check_size(files, record)
+        check(files, record)
     schema = schema_of(files, table, records)
     if not records:
         return schema, pads.dataset(schema.empty_table())

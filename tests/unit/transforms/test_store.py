@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 from schemas.errors import CofferdamError, ConfigurationError, InfrastructureFault
-from schemas.tables import FIXED_TABLES, LEDGER, ROSTER, column
+from schemas.tables import FIXED_TABLES, LEDGER, QUARANTINE_ITEMS, ROSTER, SIGNALS, column
 from tests.unit.transforms.store_samples import (
     BY_DAY,
     CALLS,
@@ -136,6 +137,33 @@ def test_a_damaged_file_is_named_when_it_is_read(tmp_path: Path) -> None:
     for read in (lambda: store.read_table(CALLS), lambda: list(store.scan(CALLS)), store.check):
         with pytest.raises(InfrastructureFault, match=f"STORE_FILE_MISSING: {record.path}"):
             read()
+
+
+def rows_of(table: str, count: int) -> pa.Table:
+    schema = FIXED_TABLES[table]
+    return pa.table([pa.nulls(count, kind) for kind in schema.types], schema=schema)
+
+
+@pytest.mark.parametrize("table", [QUARANTINE_ITEMS, ROSTER, SIGNALS])
+def test_evidence_that_was_changed_is_not_read_though_its_size_is_the_same(
+    tmp_path: Path, table: str
+) -> None:
+    store = Store.open_or_create(tmp_path / "store")
+    with store.writer("run-000001", table) as writer:
+        writer.append(rows_of(table, 2))
+        store = store.commit("run-000001", writer.close(), {})
+    (record,) = store.files(table)
+    assert store.read_table(table).num_rows == 2
+    forged = tmp_path / "forged.parquet"
+    pq.write_table(rows_of(table, 1), forged, write_statistics=False, store_schema=False)
+    content = forged.read_bytes()
+    footer = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    padding = bytes(record.size - len(content))
+    (tmp_path / "store" / record.path).write_bytes(content[:footer] + padding + content[footer:])
+    with pytest.raises(InfrastructureFault, match=f"STORE_FILE_DIGEST: {record.path}"):
+        list(store.scan(table, records=[record]))
+    with pytest.raises(InfrastructureFault, match="STORE_FILE_DIGEST"):
+        store.read_table(table)
 
 
 def test_rows_are_read_by_column_count_and_condition(tmp_path: Path) -> None:
