@@ -21,10 +21,10 @@ def print_erasure(ledger: dict[str, Any], seconds: float, console: Console | Non
     )
     for reason, number in ledger["reasons"].items():
         console.print(f"  {reason}: {number:,}")
-    if ledger["unregistered"]:
+    if number := ledger["unregistered"]:
         console.print(
-            f"{ledger['unregistered']:,} subjects are not in the registry: each was looked for under the "
-            "identifier given, and under no other. Check TYPE and ID, or register the person, and run again"
+            f"{number:,} subject{' is' if number == 1 else 's are'} not in the registry, and looked for "
+            "under the identifier given alone. Check TYPE and ID, or register the person, and run again"
         )
     if ledger["waiting"]:
         console.print(

@@ -66,7 +66,7 @@ def test_it_shows_then_stops_then_erases(world: World, monkeypatch: pytest.Monke
 def test_a_subject_that_the_registry_does_not_have_is_said(world: World) -> None:
     missed = run(world, "--subject", "email:nobody@example.org", "--dry-run")
     assert missed.exit_code == 0, missed.stderr
-    assert "1 subjects are not in the registry" in missed.stdout
+    assert "1 subject is not in the registry" in missed.stdout
     assert "nobody@" not in missed.output
 
 

@@ -53,4 +53,4 @@ def test_a_subject_that_nobody_knows_is_no_silent_success(capsys: pytest.Capture
     print_erasure(_ledger(rows={}), 1.5)
     assert "not in the registry" not in capsys.readouterr().out
     print_erasure(_ledger(rows={}, unregistered=1), 1.5)
-    assert "1 subjects are not in the registry" in capsys.readouterr().out
+    assert "1 subject is not in the registry" in capsys.readouterr().out
