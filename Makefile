@@ -19,6 +19,7 @@ help: ## List the targets.
 	@sed -n 's/^\([a-z]*\):[^#]*## /  \1\t/p' $(firstword $(MAKEFILE_LIST))
 
 setup: $(STAMP) ## Make .venv with the exact packages of constraints.txt.
+	@echo "$(VENV) is ready. Next: source $(VENV)/bin/activate"
 
 $(STAMP): setup.py pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 or later was found. Name one: make PYTHON=/path/to/python"; exit 1; }
