@@ -20,7 +20,7 @@ from pipelines.run_ingest import make_pipeline, our_errors, software_version
 from schemas.contract import ContractSet, load_contracts
 from schemas.contract_lint import contract_files
 from schemas.tables import AREAS, ERASED_EVENTS, RECALLS, TOMBSTONES
-from transforms.audit_append import append_to_log
+from transforms.audit_append import append_to_log, resume_log
 from transforms.audit_entries import ERASURE, leave_entry, stated
 from transforms.consent_intake import plan_records
 from transforms.erase_check import ErasureCheck, check_erased
@@ -109,7 +109,7 @@ def run_erase(options: EraseOptions, *, show_progress: bool) -> dict[str, Any]:
         erasure = _Erasure(options, opened, keys, rules, contracts, run_id)
         if options.dry_run:
             return erasure.run(current, show_progress)
-        append_to_log(None, options.store, keys)  # of a run that was killed; refuses a log that was changed
+        resume_log(options.store, keys)  # of a run that was killed; refuses a log that was changed
         return append_to_log(erasure.run(current, show_progress), options.store, keys)
 
 

@@ -22,7 +22,7 @@ from schemas import errors
 from schemas.contract import load_contracts
 from schemas.contract_lint import contract_files
 from schemas.errors import CofferdamError, InfrastructureFault
-from transforms.audit_append import append_to_log
+from transforms.audit_append import resume_log
 from transforms.commit_run import RunSettings
 from transforms.key_rotation import refuse_retired
 from transforms.keys import load_ingest_keys
@@ -76,7 +76,7 @@ def run_ingest(request: IngestRequest, *, show_progress: bool) -> dict[str, Any]
     run_id = new_run_id(datetime.now(UTC))
     with store.writing(run_id) as current:
         refuse_retired(current.snapshot, keys.vault_id)
-        append_to_log(None, request.store, keys)  # of a run that was killed; refuses a log that was changed
+        resume_log(request.store, keys)  # of a run that was killed; refuses a log that was changed
         settings = RunSettings(
             store=request.store,
             run_id=run_id,

@@ -12,7 +12,7 @@ from pipelines.progress_display import progress_shown
 from pipelines.release import build_release
 from pipelines.run_ingest import committed_ledger, make_pipeline, our_errors, software_version
 from schemas.tables import RELEASED
-from transforms.audit_append import append_to_log
+from transforms.audit_append import resume_log
 from transforms.audit_entries import RELEASE, leave_entry
 from transforms.consent_intake import plan_records
 from transforms.erase_orders import refuse_unfinished
@@ -75,7 +75,7 @@ def run_release(options: ReleaseOptions, *, show_progress: bool) -> dict[str, An
     with Store.open(options.store).writing(run_id) as current:
         delete_uncommitted(current)  # of a run that was killed
         refuse_unfinished(current.files_of_store, keys, rules)
-        append_to_log(None, options.store, keys)  # of the same; refuses a log that was changed
+        resume_log(options.store, keys)  # of the same; refuses a log that was changed
         settings = ReleaseSettings(
             store=options.store,
             run_id=run_id,

@@ -83,7 +83,8 @@ def rotate_all(request: RotationRequest, *, show_progress: bool) -> dict[str, An
         stores = [stack.enter_context(Store.open(path).writing(name)) for path in request.stores]
         rotations = []
         for store in stores:
-            merge(store, keys, datetime.now(UTC))  # of a run that was killed; refuses a log that was changed
+            # Of a run that was killed; refuses a log that was changed.
+            merge(store, keys, datetime.now(UTC), may_begin=False)
             with _progress(show_progress, store, keys) as tell:
                 rotations.append(rotate_store(store, keys, tell))
         going = _destructible(request, keys, rotations)

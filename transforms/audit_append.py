@@ -1,4 +1,4 @@
-"""The last step of every run: its entries go into the audit log, and the log is signed."""
+"""The first and the last step of every run: its entries go into the audit log, and the log is signed."""
 
 from __future__ import annotations
 
@@ -26,6 +26,17 @@ def append_to_log(ledger: _Ledger, store: str, keys: LogKeys) -> _Ledger:
     with value_free("write the audit log"):
         merge(Store.open(store), keys, datetime.now(UTC))
     return ledger
+
+
+def resume_log(store: str, keys: LogKeys) -> None:
+    """Merge what a run that was killed has left; the first step of a run.
+
+    Raises:
+        PromiseBroken: As ``append_to_log``; or the log is gone (``AUDIT_LOG_MISSING``).
+        InfrastructureFault: The log cannot be written.
+    """
+    with value_free("write the audit log"):
+        merge(Store.open(store), keys, datetime.now(UTC), may_begin=False)
 
 
 @dataclass

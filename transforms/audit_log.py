@@ -126,13 +126,15 @@ def _verifier_lines(keys: Sequence[VerifierKey]) -> bytes:
     return "".join(f"{key}\n" for key in keys).encode()
 
 
-def merge(store: Store, keys: LogKeys, now: datetime) -> bytes | None:
+def merge(store: Store, keys: LogKeys, now: datetime, *, may_begin: bool = True) -> bytes | None:
     """Add to the log whatever is not in it yet, and sign it; nothing is written if it holds everything.
 
     Args:
         store: The store; its lock, or its log's, is held.
         keys: The side that signs.
         now: The time, for the log's own entry about the merge.
+        may_begin: Whether a store of several commits that has no log gets one. Whoever can write to the store
+            could else delete its log, change its manifests, and have them signed anew.
 
     Returns:
         The signed checkpoint; None for a store to which nothing was ever committed.
@@ -145,7 +147,7 @@ def merge(store: Store, keys: LogKeys, now: datetime) -> bytes | None:
     if not store.snapshot.manifests:
         return None
     with store.files_of_store.lock(f"{keys.side}-audit", LOG):
-        return _Merge(store, keys, now).run()
+        return _Merge(store, keys, now, may_begin).run()
 
 
 @dataclass(frozen=True)
@@ -181,8 +183,10 @@ class LogState:
 class _Merge:
     """One merge on its way."""
 
-    def __init__(self, store: Store, keys: LogKeys, now: datetime) -> None:
+    def __init__(self, store: Store, keys: LogKeys, now: datetime, may_begin: bool) -> None:
         self._files, self._snapshot = store.files_of_store, store.snapshot
+        # The first commit of all comes before the log; a run that is killed between them leaves it so.
+        self._may_begin = may_begin or len(store.snapshot.manifests) == 1
         self._keys, self._now = keys, now
         self._origin = origin_of(store.snapshot)
         self._own = verifier_of(self._origin, keys.log_signing_key)
@@ -207,6 +211,12 @@ class _Merge:
             if any(True for _ in self._files.find(SIGNED)):
                 raise PromiseBroken(
                     "AUDIT_CHECKPOINT_MISSING", f"{CHECKPOINT} is gone; restore it from a backup of the log"
+                )
+            if not self._may_begin:
+                raise PromiseBroken(
+                    "AUDIT_LOG_MISSING",
+                    f"the store has {len(self._snapshot.manifests)} commits and no log; restore {LOG}/ from "
+                    "a backup; only if it never had one, begin it with `cofferdam audit merge`",
                 )
             return Checkpoint(self._origin, 0, EMPTY_ROOT)
         checkpoint = read_checkpoint(content, [self._own, *stated_verifiers(self._files)])

@@ -14,6 +14,7 @@ from schemas.tables import QUARANTINE_KEYS
 from tests.unit.transforms.key_samples import add_bundle, add_files, key_rows, open_all, seal
 from tests.unit.transforms.kms_fake import FakeKms, Version, name_of
 from transforms import key_provider_gcp
+from transforms.audit_append import append_to_log
 from transforms.keys import load_ingest_keys, load_release_keys
 from transforms.sealed_format import KeyRow
 from transforms.store import Store
@@ -121,6 +122,7 @@ def store(made: Path, tmp_path: Path) -> Path:
     for number in (1, 2):
         batch = seal(load_ingest_keys(made / "ingest"), [10 * number, 10 * number + 1])
         opened = add_bundle(opened, f"run-00000{number}", batch)
+    append_to_log(None, str(tmp_path / "store"), load_ingest_keys(made / "ingest"))
     return tmp_path / "store"
 
 

@@ -30,6 +30,7 @@ from tests.unit.transforms.audit_samples import (
     verifiers,
 )
 from tests.unit.transforms.store_samples import store_with_runs
+from transforms.audit_append import resume_log
 from transforms.audit_entries import PENDING, encode, leave_entry
 from transforms.audit_log import current_checkpoint, merge, origin_of
 from transforms.audit_note import read_checkpoint, sign, unverified_checkpoint
@@ -335,6 +336,23 @@ def test_a_log_whose_checkpoint_is_gone_is_not_begun_anew(tmp_path: Path) -> Non
     with pytest.raises(PromiseBroken) as caught:
         merge(store, SEALS, NOW)
     assert caught.value.code == "AUDIT_CHECKPOINT_MISSING"
+
+
+def test_a_log_that_was_deleted_is_begun_anew_by_no_run(tmp_path: Path) -> None:
+    store = logged_store(tmp_path, 2)
+    shutil.rmtree(tmp_path / "log")
+    with pytest.raises(PromiseBroken) as caught:
+        resume_log(store.files_of_store.root, SEALS)
+    assert caught.value.code == "AUDIT_LOG_MISSING"
+    assert current_checkpoint(store.files_of_store) is None
+    merge(store, SEALS, NOW)
+    resume_log(store.files_of_store.root, SEALS)
+
+
+def test_a_run_killed_between_the_first_commit_and_the_log_is_made_up_for(tmp_path: Path) -> None:
+    store = store_with_runs(tmp_path, run_ids(0, 1))
+    resume_log(store.files_of_store.root, SEALS)
+    assert verified(tmp_path).commits == 1
 
 
 def test_manifests_that_are_not_those_of_the_log_stop_a_merge(tmp_path: Path) -> None:
