@@ -333,11 +333,11 @@ def test_a_run_that_ends_before_its_entry_is_made_up_for(
     ingest(source, store, keys)
     calls: list[Any] = []
 
-    def second_fails(*words: Any) -> bytes | None:
+    def second_fails(*words: Any, **named: Any) -> bytes | None:
         calls.append(words)
         if len(calls) == 2:
             raise InfrastructureFault("STORE_DISK_FULL", "no space left")
-        return merge(*words)
+        return merge(*words, **named)
 
     with monkeypatch.context() as broken:
         broken.setattr(transforms.audit_append, "merge", second_fails)
