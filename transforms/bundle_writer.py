@@ -138,7 +138,8 @@ class BundleWriter:
             table = self._telemetry.get(name)
             schema = FIXED_TABLES[name] if table is None else table.schema
             partitioning = _PARTITIONS.get(name) if table is None else _BY_EVENT_TIME
-            writer = self._writers[name] = TableWriter(self._files, self._run_id, name, schema, partitioning)
+            writer = TableWriter(self._files, self._run_id, name, schema, partitioning, self._budget)
+            self._writers[name] = writer
         writer.append(rows, rows.column("key_id").to_pylist() if name == QUARANTINE_KEYS else ())
         self.counts.rows[name] += rows.num_rows
 

@@ -23,10 +23,10 @@ from transforms.store_files import NewFile, StoreFiles
 
 ROW_GROUP_ROWS = 1 << 17  # readers skip by row group; below 64k rows dictionaries and zstd lose much
 ROW_GROUP_BYTES = 24 << 20  # sealed blobs are large: few of them make a row group
-BUFFERED_BYTES = 32 << 20  # rows of all partitions that wait for a full row group
+BUFFERED_BYTES = 64 << 20  # rows of all tables of a bundle that wait for a full row group
 FILE_ROWS = 1 << 20  # erasing one person rewrites the whole files that hold them
 FILE_BYTES = 256 << 20
-OPEN_FILES = 16  # each holds its writer's buffers
+OPEN_FILES = 64  # each holds its writer's buffers
 ZSTD_LEVEL = 1
 
 

@@ -29,6 +29,7 @@ from transforms.bundle_writer import BundleWriter, joined_groups
 from transforms.chunked_encryption import length_prefixed
 from transforms.cut_out import CutOut
 from transforms.opening import OpenedItem, join_rejected
+from transforms.parquet_files import WriteBudget
 from transforms.sealed_format import BlobRow, KeyRow, split_prefixed, unframe_parts
 from transforms.sealing import BundleSealer, RejectedPiece, pieces_of
 from transforms.store import Store
@@ -199,6 +200,23 @@ def test_rows_handed_over_are_counted_and_written(tmp_path: Path) -> None:
         assert len(table_rows(store, name)) == number
     paths = [file.path for file in Store.open(str(store)).files("telemetry/visits")]
     assert all("date=2026-03-01" in path for path in paths)
+
+
+def test_all_tables_of_a_bundle_share_what_may_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bundle_writer, "WriteBudget", lambda: WriteBudget(buffered_bytes=0, open_files=1))
+    bundle = writer(tmp_path)
+    made = taken(event(1, files=[{}]), event(2))
+    names = [name for group in made.groups for name in group.telemetry]
+    assert len(names) > 1
+
+    for group in made.groups:
+        bundle.write_rows(group.telemetry)
+        # Nothing waits, and all files but one have been finished, whatever table they are of.
+        readable = [path for path in tmp_path.rglob("*.parquet") if path.read_bytes().endswith(b"PAR1")]
+        assert len(readable) == len(names) - 1
+
+    committed(tmp_path, bundle)
+    assert sum(len(table_rows(tmp_path, name)) for name in names) == 3
 
 
 def test_rejects_open_to_their_bytes_and_say_where_and_why(tmp_path: Path) -> None:
