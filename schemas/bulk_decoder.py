@@ -132,7 +132,7 @@ class BulkDecoder:
             columns = [column.combine_chunks() for column in table.columns]
             _Taker(lines, text).take(self._plan, columns, level)
             types = pc.unique(level.cells[self._type_path]).to_pylist()
-        except (_Refused, RecordFault, msgspec.MsgspecError, RecursionError, pa.ArrowInvalid, KeyError):
+        except (_Refused, RecordFault, msgspec.MsgspecError, RecursionError, pa.ArrowException, KeyError):
             return None
         return level if self._events.issuperset(map(str, types)) else None
 

@@ -127,6 +127,9 @@ def test_the_command_names_the_items_that_a_reason_holds(world: World) -> None:
     assert led
     named = json.loads(run("explain", "refused", "--store", world.store, "--json").output)
     assert (named["decisions_led"], named["items"]) == (len(led), led[:5])
+    run(*arguments(world))
+    again = json.loads(run("explain", "refused", "--store", world.store, "--json").output)
+    assert (again["decisions_led"], again["items"]) == (len(led), led[:5])  # of the last release alone
     assert f"--item {led[0]}" in run("explain", "REFUSED", "--store", world.store).output
     none = json.loads(run("explain", "MINOR", "--store", world.store, "--json").output)
     assert (none["decisions_led"], none["items"]) == (0, [])
