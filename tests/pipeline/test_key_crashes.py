@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from tests.pipeline.key_crash_child import rotate
 from tests.unit.transforms.key_samples import DAY, add_bundle, key_rows, open_all, seal
+from transforms.audit_log import merge
 from transforms.key_rotation import retired_vaults
 from transforms.keys import create_key_directory, load_ingest_keys, load_release_keys
 from transforms.sealed_format import KeyRow
@@ -27,6 +29,7 @@ def start(tmp_path: Path) -> Path:
     store = Store.open_or_create(world / "store")
     ingest = load_ingest_keys(world / "keys" / "ingest")
     store = add_bundle(store, "run-000001", seal(ingest, [1]))
+    merge(store, ingest, datetime(DAY.year, DAY.month, DAY.day, tzinfo=UTC))
     add_bundle(store, "run-000002", seal(ingest, [2]), split=1)
     create_key_directory(world / "next", created=DAY, continues=world / "keys")
     return world
