@@ -22,10 +22,11 @@ import pyarrow.parquet as pq
 
 from schemas.consent_files import consent_files
 from schemas.consent_rows import read_time
-from schemas.consent_sets import NEGATIVE_STATUSES, POSITIVE_STATUSES, WAITING_STATUSES
+from schemas.consent_sets import GRANTORS, NEGATIVE_STATUSES, POSITIVE_STATUSES, STATUSES, WAITING_STATUSES
 from schemas.consent_signing import MAX_LINE, RecordVerifier, SigningKey, VerifiedRecord
 from schemas.errors import InfrastructureFault
 from schemas.registry import Registry
+from schemas.tables import UNREADABLE
 from transforms.pseudonyms import TENANT_TYPE, Pseudonymiser
 
 MEETING_TYPE: Final = "meeting"
@@ -87,12 +88,18 @@ class SightedRecord(NamedTuple):
         pointer: Its id under the join key (`record_pointer`), None if it has none.
         event_time: When it says that it was made.
         ingested_at: When it says that it arrived.
+        status: What it says (closed set), or `UNREADABLE`.
+        grantor: Who said it (closed set), or `UNREADABLE`.
+        fault: Code of why it is not trusted, None if it is.
     """
 
     digest: bytes
     pointer: str | None
     event_time: datetime | None
     ingested_at: datetime | None
+    status: str = UNREADABLE
+    grantor: str = UNREADABLE
+    fault: str | None = None
 
 
 @dataclass
@@ -234,7 +241,7 @@ class RecordIntake:
         for number, line in enumerate(lines, 1):
             digest = self.counts.add_line(line)
             record = self._verifier.verify(line, number)
-            self.sighted.append(self._sighted(digest, record.row))
+            self.sighted.append(self._sighted(digest, record))
             if record.fault is not None:
                 self.counts.faults[record.fault] += 1
             if record.subject is None and record.row.get("status") in _YES_OR_WAITING:
@@ -242,10 +249,12 @@ class RecordIntake:
             yield self._subject(record), encode_row(self._row(record))
         self.counts.test_keys |= self._verifier.test_keys
 
-    def _sighted(self, digest: bytes, row: Mapping[str, Any]) -> SightedRecord:
+    def _sighted(self, digest: bytes, record: VerifiedRecord) -> SightedRecord:
+        row = record.row
         record_id, times = row.get("id"), (row.get("event_time"), row.get("ingested_at"))
         pointer = record_pointer(record_id, self._pseudonyms) if isinstance(record_id, str) else None
-        return SightedRecord(digest, pointer, *map(read_time, times))
+        said = (_word(row.get("status"), STATUSES), _word(row.get("grantor"), GRANTORS), record.fault)
+        return SightedRecord(digest, pointer, *map(read_time, times), *said)
 
     def _subject(self, record: VerifiedRecord) -> str | None:
         if record.subject is None:
@@ -257,6 +266,11 @@ class RecordIntake:
         if "scope" in row:
             row["scope"] = scope_pseudonym(row["scope"], self._pseudonyms)
         return row
+
+
+def _word(value: object, words: Sequence[str]) -> str:
+    """A word of a closed set; whatever else a record says is not repeated."""
+    return value if isinstance(value, str) and value in words else UNREADABLE
 
 
 def record_pointer(record_id: str, pseudonyms: Pseudonymiser) -> str:

@@ -27,9 +27,9 @@ from transforms.store import Store
 from transforms.store_files import open_files
 
 _SCHEMA: Final = FIXED_TABLES[CONSENT_RECORDS]
-_CLAIMS: Final = ("digest", "record_join", "event_time", "ingested_at")
+_CLAIMS: Final = ("digest", "record_join", "event_time", "ingested_at", "status", "grantor", "fault")
 SIGHTED_SCHEMA: Final = pa.schema([_SCHEMA.field(name) for name in _CLAIMS])
-"""That a record was there, and what it says of its times."""
+"""That a record was there, what it says of its times, and in one word each what it says and who says it."""
 
 _DIGESTS: Final = pa.schema([_SCHEMA.field("digest")])
 

@@ -184,3 +184,8 @@ def test_the_store_keeps_when_it_first_saw_a_record(world: World) -> None:
     assert [row["unseen_by"] and row["unseen_by"].day for row in rows] == [None, None, 6, 6]
     pseudonyms = join_pseudonyms(load_release_keys(world.keys / "release"))
     assert rows[2]["record_join"] == record_pointer("r00003", pseudonyms)
+    said = [(row["status"], row["grantor"], row["fault"]) for row in rows]
+    assert said == [("given", "subject", None)] * 2 + [
+        ("withdrawn", "subject", None),
+        ("given", "subject", None),
+    ]

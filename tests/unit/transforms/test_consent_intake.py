@@ -129,6 +129,27 @@ def test_a_record_of_nobody_is_kept_if_it_may_be_a_no(
     assert sum(taken.counts.faults.values()) == 1
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (signed(), ("given", "subject", None)),
+        (signed(event__event_state="ConsentWithdrawn", x_meeting__grantor_role="admin"), ("withdrawn", "admin", None)),
+        (b'{"event": {"event_state": "Anna Fox"}, "x-meeting": {"grantor_role": "Anna Fox"}}', None),
+    ],
+)
+def test_of_what_a_record_says_only_words_of_closed_sets_are_kept(
+    pseudonyms: Pseudonymiser, line: bytes, said: tuple[str, str, str | None] | None
+) -> None:
+    taken = intake(pseudonyms)
+    list(taken.take([line]))
+    (sighted,) = taken.sighted
+    if said is None:
+        assert (sighted.status, sighted.grantor) == ("unreadable", "unreadable")
+        assert sighted.fault in taken.counts.faults
+    else:
+        assert (sighted.status, sighted.grantor, sighted.fault) == said
+
+
 @pytest.mark.parametrize("scope", [None, 7, "", "meeting:", "room:1", ["global"]])
 def test_a_scope_that_cannot_be_read_is_none(pseudonyms: Pseudonymiser, scope: object) -> None:
     assert scope_pseudonym(scope, pseudonyms) is None
