@@ -133,7 +133,10 @@ def test_a_record_of_nobody_is_kept_if_it_may_be_a_no(
     ("line", "said"),
     [
         (signed(), ("given", "subject", None)),
-        (signed(event__event_state="ConsentWithdrawn", x_meeting__grantor_role="admin"), ("withdrawn", "admin", None)),
+        (
+            signed(event__event_state="ConsentWithdrawn", x_meeting__grantor_role="admin"),
+            ("withdrawn", "admin", None),
+        ),
         (b'{"event": {"event_state": "Anna Fox"}, "x-meeting": {"grantor_role": "Anna Fox"}}', None),
     ],
 )
