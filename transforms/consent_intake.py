@@ -251,10 +251,17 @@ class RecordIntake:
 
     def _sighted(self, digest: bytes, record: VerifiedRecord) -> SightedRecord:
         row = record.row
-        record_id, times = row.get("id"), (row.get("event_time"), row.get("ingested_at"))
+        record_id = row.get("id")
         pointer = record_pointer(record_id, self._pseudonyms) if isinstance(record_id, str) else None
-        said = (_word(row.get("status"), STATUSES), _word(row.get("grantor"), GRANTORS), record.fault)
-        return SightedRecord(digest, pointer, *map(read_time, times), *said)
+        return SightedRecord(
+            digest,
+            pointer,
+            read_time(row.get("event_time")),
+            read_time(row.get("ingested_at")),
+            _word(row.get("status"), STATUSES),
+            _word(row.get("grantor"), GRANTORS),
+            record.fault,
+        )
 
     def _subject(self, record: VerifiedRecord) -> str | None:
         if record.subject is None:
