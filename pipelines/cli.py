@@ -23,6 +23,7 @@ _COMMANDS = {
     "release": ("pipelines.release_command", "release"),
     "replay": ("pipelines.replay_command", "replay"),
     "run": ("pipelines.run_command", "run"),
+    "subject": ("pipelines.subject_command", "subject"),
     "tables": ("pipelines.inspect_command", "tables"),
 }
 

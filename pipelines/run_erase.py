@@ -16,7 +16,8 @@ from pipelines.consent_registry import OpenRegistry, open_registry
 from pipelines.erase import build_due, build_erase
 from pipelines.erase_ledger import check_guard, erasure_ledger
 from pipelines.progress_display import progress_shown
-from pipelines.run_ingest import make_pipeline, our_errors, software_version
+from pipelines.run_ingest import make_pipeline, our_errors
+from pipelines.versions import software_version
 from schemas.contract import ContractSet, load_contracts
 from schemas.contract_lint import contract_files
 from schemas.tables import AREAS, ERASED_EVENTS, RECALLS, TOMBSTONES

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 from pipelines.beam_options import is_in_process
 from pipelines.ingest import build_ingest
 from pipelines.progress_display import progress_shown
+from pipelines.versions import software_version
 from schemas import errors
 from schemas.contract import load_contracts
 from schemas.contract_lint import contract_files
@@ -118,14 +118,6 @@ def committed_ledger(store: Store, run_id: str) -> dict[str, Any]:
         raise InfrastructureFault("RUN_NOT_COMMITTED", "the run ended without a commit; run again")
     ledger: dict[str, Any] = manifest.facts["ledger"]
     return ledger
-
-
-def software_version() -> str:
-    """Version of the installed package."""
-    try:
-        return version("cofferdam")
-    except PackageNotFoundError:
-        return "uninstalled"
 
 
 @contextmanager

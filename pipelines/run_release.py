@@ -10,7 +10,8 @@ from typing import Any
 from pipelines.consent_registry import OpenRegistry, open_registry
 from pipelines.progress_display import progress_shown
 from pipelines.release import build_release
-from pipelines.run_ingest import committed_ledger, make_pipeline, our_errors, software_version
+from pipelines.run_ingest import committed_ledger, make_pipeline, our_errors
+from pipelines.versions import software_version
 from schemas.tables import RELEASED
 from transforms.audit_append import resume_log
 from transforms.audit_entries import RELEASE, leave_entry

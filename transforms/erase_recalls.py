@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -73,6 +73,12 @@ def _copies(store: Store, plan: ErasurePlan) -> Iterator[tuple[_Copy, str]]:
                 item = row.pop("item_id")
                 reason = reasons.get(item) or plan.copies.get((item, row["purpose"]), WITHDRAWN)
                 yield _Copy(file=edit.path, reason=reason, **row), item
+
+
+def released_by(store: Store) -> Callable[[str], str]:
+    """Tells the run that released a file of copies, whatever erasures have left of it; empty if unknown."""
+    exports, copies = _exports(store), replaced_copies(store)
+    return lambda path: exports.get(_origin(path, copies), "")
 
 
 def _exports(store: Store) -> dict[str, str]:
