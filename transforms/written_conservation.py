@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from schemas.classification import IDENTITY_KIND, REJECTED_KIND, SECRET_KIND
 from schemas.tables import LEDGER, QUARANTINE_ITEMS, QUARANTINE_REJECTED, RELEASED
@@ -75,12 +77,14 @@ def _ingest(
     yield QUARANTINE_REJECTED, "records that are held and rows", held, items.get(REJECTED_KIND, 0)
 
 
-def _records(store: Store, records: list[FileRecord]) -> int:
-    """Records that the ledger's own rows tell of."""
-    if not records:
-        return 0
-    batches = store.scan(LEDGER, ["records"], records=records)
-    return sum(pc.sum(batch.column("records")).as_py() or 0 for batch in batches)
+def _records(store: Store, records: list[FileRecord]) -> int | None:
+    """Records that the ledger's own rows tell of; None if they cannot be read."""
+    files = store.files_of_store.arrow()
+    try:
+        tables = [pq.read_table(record.path, columns=["records"], filesystem=files) for record in records]
+        return sum(pc.sum(table.column("records")).as_py() or 0 for table in tables)
+    except (pa.ArrowException, OSError, KeyError):
+        return None
 
 
 def _decided(ledger: Mapping[str, Any]) -> tuple[object, object]:
