@@ -26,6 +26,7 @@ _EARLIEST: Final = 1980
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 """What a spreadsheet takes for the beginning of a formula."""
 
+_LINE_END: Final = "\r\n"
 _PIECE: Final = 1 << 20
 _OPEN_FILES: Final = "/proc/self/fd"
 
@@ -147,8 +148,8 @@ def columns_of(section: Section) -> list[str]:
 
 def _csv_line(cells: Sequence[str]) -> bytes:
     text = io.StringIO()
-    csv.writer(text, lineterminator="").writerow(cells)
-    return text.getvalue().encode("utf-8", "replace")
+    csv.writer(text, lineterminator=_LINE_END).writerow(cells)  # quotes what holds a part of it
+    return text.getvalue().removesuffix(_LINE_END).encode("utf-8", "replace")
 
 
 def _cell(value: object) -> str:
