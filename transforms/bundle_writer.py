@@ -25,7 +25,7 @@ from schemas.tables import (
 )
 from schemas.telemetry import TelemetryTable
 from transforms.cut_out import CutOut
-from transforms.keys import IngestKeys
+from transforms.keys import IngestKeyProvider
 from transforms.manifests import FileRecord
 from transforms.parquet_files import TableWriter, WriteBudget
 from transforms.partitioning import Partitioning
@@ -59,7 +59,7 @@ class BundleWriter:
     Args:
         store: The store's root.
         run_id: The run.
-        keys: The writing side's keys.
+        keys: The writing side's keys, or any that seal to the vault.
         telemetry: The run's telemetry tables by name.
         received: The day the run reads its input; rejects live from it.
     """
@@ -68,7 +68,7 @@ class BundleWriter:
         self,
         store: str,
         run_id: str,
-        keys: IngestKeys,
+        keys: IngestKeyProvider,
         telemetry: dict[str, TelemetryTable],
         received: date,
     ) -> None:

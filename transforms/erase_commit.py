@@ -10,7 +10,7 @@ reached. The commit adds up: exactly the rows that were planned to go have gone.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -30,6 +30,7 @@ from transforms.parquet_files import TableWriter
 from transforms.partitioning import Partitioning
 from transforms.store import Store
 from transforms.store_files import StoreFiles
+from transforms.store_gc import unnamed_files
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Rewritten(NamedTuple):
 
 
 @dataclass(frozen=True)
-class _SameFolder(Partitioning):
+class SameFolder(Partitioning):
     """All rows stay in the folder that they were read from."""
 
     folder: str = ""
@@ -77,7 +78,7 @@ def rewrite(store: Store, run_id: str, edit: Edit) -> Rewritten:
     """
     record = store.snapshot.live[edit.path]
     schema = store_reading.schema_of(store.files_of_store, record.table, [record])
-    folder = _SameFolder(folder=edit.folder)
+    folder = SameFolder(folder=edit.folder)
     gone = changed = 0
     with TableWriter(store.files_of_store, run_id, record.table, schema, folder) as writer:
         for batch in store.scan(record.table, records=[record]):
@@ -221,8 +222,24 @@ def filters_without(store: Store, run_id: str, paths: set[str]) -> tuple[list[Fi
 
 def delete_replaced(files: StoreFiles, removed: Sequence[str]) -> int:
     """Delete files that a manifest took away, keys first; gives the number that was still there."""
-    ordered = sorted(removed, key=lambda path: (not path.startswith(f"{QUARANTINE_KEYS}/"), path))
-    present = [path for path in ordered if files.size(path) is not None]
+    present = [path for path in _keys_first(removed) if files.size(path) is not None]
     for path in present:
         files.delete(path)
     return len(present)
+
+
+def delete_unnamed(store: Store) -> None:
+    """Delete what runs have written and not lived to commit, keys first.
+
+    No search finds anybody in such a file, and with its keys it would open: of a run or a release that was
+    killed, or of a rotation, which has wrapped anew what is erased now.
+
+    Args:
+        store: The store, its lock held: no other run is writing.
+    """
+    for path in _keys_first(found.path for found in unnamed_files(store)):
+        store.files_of_store.delete(path)
+
+
+def _keys_first(paths: Iterable[str]) -> list[str]:
+    return sorted(paths, key=lambda path: (not path.startswith(f"{QUARANTINE_KEYS}/"), path))

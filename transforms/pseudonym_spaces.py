@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from transforms.keys import IngestKeys
+from transforms.keys import IngestKeys, ReleaseKeys
 from transforms.pseudonyms import TENANT_TYPE, join_pseudonyms, telemetry_pseudonyms, truncate_ip
 from transforms.shape_columns import Tenants
 
@@ -13,11 +13,12 @@ class PseudonymSpaces:
     """Pseudonyms for telemetry and for joins, under one key directory's keys.
 
     Args:
-        keys: The writing side's keys.
+        keys: The writing side's keys, or the release side's where past events are taken in again.
+        epoch_id: Id (16 bytes) of the epoch's root; None for the one that is written now.
     """
 
-    def __init__(self, keys: IngestKeys) -> None:
-        self._telemetry = telemetry_pseudonyms(keys)
+    def __init__(self, keys: IngestKeys | ReleaseKeys, epoch_id: bytes | None = None) -> None:
+        self._telemetry = telemetry_pseudonyms(keys, epoch_id=epoch_id)
         self._join = join_pseudonyms(keys)
 
     def telemetry(self, identifier_type: str, values: pa.Array, tenants: Tenants) -> pa.Array:

@@ -1,0 +1,252 @@
+"""Records that were sealed whole taken in again, under contracts that know their types by now.
+
+A record that is taken apart goes the way of every record of ingest: the same router, decoders and separator.
+One that is still refused stays exactly as it is, and so does one that a contract cannot mend.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Final
+
+import pyarrow as pa
+
+from schemas.contract import ContractSet, EventShape
+from schemas.tables import TELEMETRY
+from transforms.keys import ReleaseKeys
+from transforms.pseudonym_spaces import PseudonymSpaces
+from transforms.record_digests import RecordDigester
+from transforms.reprocess_epochs import EPOCH_UNLINKED, Epochs
+from transforms.reprocess_fields import ERASED, STAYS, STILL_UNKNOWN, Told
+from transforms.reprocess_lookup import StoreLookup, day_folder
+from transforms.routing import NOT_AN_EVENT, UNKNOWN_TYPE
+from transforms.separate import ID_COLLISION, Separated, Separator
+
+MENDABLE: Final = (UNKNOWN_TYPE, NOT_AN_EVENT)
+"""Reasons that a contract can take away; no contract makes JSON of what is none."""
+
+SEPARATED: Final = "separated"
+DUPLICATE: Final = "duplicate"
+NOT_MENDABLE: Final = "NOT_MENDABLE"
+
+
+@dataclass(frozen=True)
+class SealedRecord:
+    """A record that was sealed whole.
+
+    Attributes:
+        reject_id: Its id (16 bytes).
+        reason: Why it was.
+        source: Source of the shape that refused it, where one was found.
+        received: The day on which it was read.
+        raw: Its bytes.
+    """
+
+    reject_id: bytes
+    reason: str
+    source: str | None
+    received: date
+    raw: bytes = field(repr=False)
+
+
+@dataclass
+class TakenRecords:
+    """What becomes of some records.
+
+    Attributes:
+        outcomes: ``separated``, ``duplicate`` or ``stays``, a record.
+        separated: What records were taken apart into, by the day on which they were received.
+        told: What is told of them.
+    """
+
+    outcomes: list[str]
+    separated: list[tuple[date, Separated]] = field(default_factory=list)
+    told: Counter[Told] = field(default_factory=Counter)
+
+
+class RecordTaker:
+    """Takes records in again.
+
+    Args:
+        lookup: The store.
+        contracts: The mended contracts.
+        keys: The release side's keys.
+        epochs: Epochs of past events.
+        erased: Events of which an erasure took something (32 hexadecimal digits).
+        destroyed: Rejects that were destroyed (32 hexadecimal digits).
+        source: Source of the records, or "auto".
+    """
+
+    def __init__(
+        self,
+        lookup: StoreLookup,
+        contracts: ContractSet,
+        keys: ReleaseKeys,
+        epochs: Epochs,
+        erased: frozenset[str],
+        destroyed: frozenset[str],
+        source: str,
+    ) -> None:
+        self._lookup, self._contracts, self._keys, self._epochs = lookup, contracts, keys, epochs
+        self._erased, self._destroyed, self._source = erased, destroyed, source
+        self._digester = RecordDigester(keys.digest_key)
+        self._separators: dict[bytes, Separator] = {}
+        self._taken: dict[bytes, bytes] = {}
+
+    def take(self, records: Sequence[SealedRecord]) -> TakenRecords:
+        """What becomes of some records."""
+        taken = TakenRecords([STAYS] * len(records))
+        groups: dict[tuple[date, bytes], list[int]] = defaultdict(list)
+        for index, (record, identity, body) in enumerate(self._identified(records)):
+            reason, root = self._refused(record, identity, body), self._epochs.of_day(record.received)
+            if reason == DUPLICATE:
+                self._settle(taken, index, record, DUPLICATE)
+            elif reason or root is None:
+                self._settle(taken, index, record, STAYS, reason=reason or EPOCH_UNLINKED)
+            else:
+                groups[record.received, root].append(index)
+        for (received, root), indexes in groups.items():
+            self._take_group(records, indexes, received, self._separator(root), taken)
+        separated = [index for index, outcome in enumerate(taken.outcomes) if outcome == SEPARATED]
+        some = [records[index] for index in separated]
+        self._taken |= {identity: body for _, identity, body in self._identified(some)}
+        return taken
+
+    def _identified(self, records: Sequence[SealedRecord]) -> Iterable[tuple[SealedRecord, bytes, bytes]]:
+        if not records:
+            return []
+        found = self._digester.identities([record.raw for record in records])
+        identities = [each.tobytes() for each in found.ids]
+        return zip(records, identities, [each.tobytes() for each in found.bodies], strict=True)
+
+    def _refused(self, record: SealedRecord, identity: bytes, body: bytes) -> str:
+        if record.reason not in MENDABLE:
+            return NOT_MENDABLE
+        if identity.hex() in self._erased or record.reject_id.hex() in self._destroyed:
+            return ERASED
+        if identity in self._taken:
+            return DUPLICATE if self._taken[identity] == body else ID_COLLISION
+        return ""
+
+    def _separator(self, root: bytes) -> Separator:
+        found = self._separators.get(root)
+        if found is None:
+            pseudonyms = PseudonymSpaces(self._keys, root)
+            found = Separator(self._contracts, self._source, pseudonyms, self._digester)
+            self._separators[root] = found
+        return found
+
+    def _take_group(
+        self,
+        records: Sequence[SealedRecord],
+        indexes: Sequence[int],
+        received: date,
+        separator: Separator,
+        taken: TakenRecords,
+    ) -> None:
+        """Records of one day and epoch."""
+        unique = self._without_repeated(records, indexes, taken)
+        groups, held = separator.route([records[index].raw for index in unique])
+        for each in held:
+            index = unique[each.index]
+            self._settle(taken, index, records[index], STAYS, reason=each.code)
+        for shape, places in groups:
+            mine = [unique[place] for place in places]
+            self._take_shape(records, mine, received, shape, separator, taken)
+
+    def _without_repeated(
+        self, records: Sequence[SealedRecord], indexes: Sequence[int], taken: TakenRecords
+    ) -> list[int]:
+        """The first record of each event; the same again is a duplicate, another body a collision."""
+        bodies: dict[bytes, bytes] = {}
+        kept: list[int] = []
+        some = [records[index] for index in indexes]
+        for index, (record, identity, body) in zip(indexes, self._identified(some), strict=True):
+            if identity not in bodies:
+                bodies[identity] = body
+                kept.append(index)
+            elif bodies[identity] == body:
+                self._settle(taken, index, record, DUPLICATE)
+            else:
+                self._settle(taken, index, record, STAYS, reason=ID_COLLISION)
+        return kept
+
+    def _take_shape(
+        self,
+        records: Sequence[SealedRecord],
+        indexes: list[int],
+        received: date,
+        shape: EventShape,
+        separator: Separator,
+        taken: TakenRecords,
+    ) -> None:
+        """Records that one shape claims."""
+        result = separator.separate(shape, [records[index].raw for index in indexes])
+        again = self._taken_before(shape, result)
+        if again:
+            known = {indexes[place] for place in again}
+            for index in sorted(known):
+                self._settle(taken, index, records[index], DUPLICATE)
+            indexes = [index for index in indexes if index not in known]
+            result = separator.separate(shape, [records[index].raw for index in indexes])
+        for each in result.held:
+            self._settle(taken, indexes[each.index], records[indexes[each.index]], STAYS, reason=each.code)
+        if not result.separated_rows:
+            return
+        types = result.telemetry[f"{TELEMETRY}/{shape.table}"].column("event_type").to_pylist()
+        for place, event_type in zip(result.separated_rows, types, strict=True):
+            index = indexes[place]
+            self._settle(taken, index, records[index], SEPARATED, source=shape.source, event_type=event_type)
+        for drift, number in result.drift.items():
+            told = Told(drift.source, "-", SEPARATED, drift.parent or "-", STAYS, "content", STILL_UNKNOWN)
+            taken.told[told] += number
+        taken.separated.append((received, result))
+
+    def _taken_before(self, shape: EventShape, result: Separated) -> list[int]:
+        """Places of records whose events telemetry has already: they were delivered and taken again."""
+        table = f"{TELEMETRY}/{shape.table}"
+        rows = result.telemetry.get(table)
+        if rows is None:
+            return []
+        ids = rows.column("event_id").to_pylist()
+        folders = map(day_folder, rows.column("event_time").to_pylist())
+        known = self._lookup.events_there(table, dict(zip(ids, folders, strict=True)))
+        return [place for place, event in zip(result.separated_rows, ids, strict=True) if event in known]
+
+    @staticmethod
+    def _settle(
+        taken: TakenRecords,
+        index: int,
+        record: SealedRecord,
+        outcome: str,
+        *,
+        source: str | None = None,
+        event_type: str = "-",
+        reason: str = "",
+    ) -> None:
+        taken.outcomes[index] = outcome
+        lane = "content" if outcome == STAYS else ""
+        named = source or record.source or "-"
+        taken.told[Told(named, event_type, record.reason, "-", outcome, lane, reason)] += 1
+
+
+def destroyed_among(tables: Iterable[pa.Table], wanted: frozenset[str]) -> frozenset[str]:
+    """Which of some ids tombstones name."""
+    return frozenset(
+        item_id for table in tables for item_id in table.column("item_id").to_pylist() if item_id in wanted
+    )
+
+
+__all__ = [
+    "DUPLICATE",
+    "MENDABLE",
+    "NOT_MENDABLE",
+    "SEPARATED",
+    "RecordTaker",
+    "SealedRecord",
+    "TakenRecords",
+    "destroyed_among",
+]

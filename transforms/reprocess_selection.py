@@ -1,0 +1,169 @@
+"""What may be taken in again: chosen from what stands in clear, so that nothing else is opened.
+
+A reject is chosen if a contract can take its reason away, an unclassified item if a contract knows the type
+of its event. What an erasure has touched, and what is due to be erased by its age, is left alone.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.classification import UNCLASSIFIED_KIND
+from schemas.contract import ContractSet
+from schemas.tables import FIXED_TABLES, QUARANTINE_ITEMS, QUARANTINE_KEYS, QUARANTINE_REJECTED
+from transforms.erase_reach import is_in
+from transforms.manifests import FileRecord
+from transforms.reprocess_fields import ERASED, STAYS, UNKNOWN_TYPE, Told
+from transforms.reprocess_records import MENDABLE, NOT_MENDABLE, destroyed_among
+from transforms.sealed_format import COVERS_DATA, HOLDS_REJECTED
+from transforms.store import Store
+from transforms.tombstones import destroyed_items, erased_events
+
+TIME_TO_LIVE_OVER = "TIME_TO_LIVE_OVER"
+_OF_UNCLASSIFIED = f"{QUARANTINE_ITEMS}/kind={UNCLASSIFIED_KIND}/"
+
+
+class Selection:
+    """Data keys to be opened, and the rows of what is sealed under them.
+
+    Args:
+        store: The store.
+        contracts: The mended contracts.
+        first_item: First day whose items still live.
+        first_reject: First day whose rejects still live.
+    """
+
+    def __init__(self, store: Store, contracts: ContractSet, first_item: date, first_reject: date) -> None:
+        self._store, self._types = store, frozenset(contracts.by_event)
+        self.told: Counter[Told] = Counter()
+        self.erased = frozenset(
+            each.hex() for table in erased_events(store) for each in table.column("id_digest").to_pylist()
+        )
+        aged = self._aged(first_item, first_reject)
+        items = [record for record in store.files(QUARANTINE_ITEMS) if is_unclassified(record)]
+        self._items = self._rows(QUARANTINE_ITEMS, items, self._chosen_items(items, aged))
+        rejects = store.files(QUARANTINE_REJECTED)
+        self._rejects = self._rows(QUARANTINE_REJECTED, rejects, self._chosen_rejects(rejects, aged))
+        ids = frozenset(self._rejects.column("reject_id").to_pylist())
+        self.destroyed = destroyed_among(destroyed_items(store), ids) if len(ids) else frozenset()
+        self._item_rows, self._reject_rows = _by_key(self._items), _by_key(self._rejects)
+
+    @property
+    def rejects(self) -> Mapping[bytes, list[int]]:
+        """Data keys of rejects."""
+        return self._reject_rows
+
+    @property
+    def wanted(self) -> dict[bytes, set[int]]:
+        """All data keys, with the blobs that each has."""
+        found: dict[bytes, set[int]] = defaultdict(set)
+        for table in (self._items, self._rejects):
+            keys, parts = (table.column(name).to_pylist() for name in ("key_id", "blob_part"))
+            for key_id, part in zip(keys, parts, strict=True):
+                found[key_id].add(part)
+        return found
+
+    def rows_of_items(self, key_id: bytes) -> dict[str, dict[str, Any]]:
+        """The rows of the items under a key, by their ids."""
+        rows = self._items.take(self._item_rows[key_id]).to_pylist()
+        return {row["item_id"]: row for row in rows}
+
+    def rows_of_rejects(self, key_id: bytes) -> dict[str, dict[int, dict[str, Any]]]:
+        """The rows of the pieces of rejects under a key, by their ids and numbers."""
+        found: dict[str, dict[int, dict[str, Any]]] = defaultdict(dict)
+        for row in self._rejects.take(self._reject_rows[key_id]).to_pylist():
+            found[row["reject_id"]][row["piece"]] = row
+        return found
+
+    def rows_under(self, keys: Iterable[bytes]) -> tuple[int, int]:
+        """Rows of items and of rejects under some keys."""
+        keys = list(keys)
+        return (
+            sum(len(self._item_rows.get(key, ())) for key in keys),
+            sum(len(self._reject_rows.get(key, ())) for key in keys),
+        )
+
+    def _aged(self, first_item: date, first_reject: date) -> frozenset[bytes]:
+        """Data keys whose time to live is over: what is due to be erased is not opened any more."""
+        found: set[bytes] = set()
+        for batch in self._store.scan(QUARANTINE_KEYS, ["key_id", "covers", "holds", "created"]):
+            first = pc.if_else(
+                pc.equal(batch.column("holds"), HOLDS_REJECTED),
+                pa.scalar(first_reject, pa.date32()),
+                pa.scalar(first_item, pa.date32()),
+            )
+            is_data = pc.equal(batch.column("covers"), COVERS_DATA)
+            old = pc.and_(is_data, pc.less(batch.column("created"), first))
+            found.update(batch.column("key_id").filter(old).to_pylist())
+        return frozenset(found)
+
+    def _chosen_items(self, records: list[FileRecord], aged: frozenset[bytes]) -> set[bytes]:
+        """Data keys of items some of which a contract may know by now."""
+        columns = ["key_id", "source", "event_type", "event_id"]
+        chosen: set[bytes] = set()
+        others: list[tuple[bytes, Told]] = []
+        for key, source, event_type, event in self._values(QUARANTINE_ITEMS, columns, records):
+            if (source, event_type) not in self._types:
+                reason = UNKNOWN_TYPE
+            elif event in self.erased:
+                reason = ERASED
+            elif key in aged:
+                reason = TIME_TO_LIVE_OVER
+            else:
+                chosen.add(key)
+                continue
+            others.append((key, _stays(source, event_type, UNCLASSIFIED_KIND, reason)))
+        self._tell(others, chosen)
+        return chosen
+
+    def _chosen_rejects(self, records: list[FileRecord], aged: frozenset[bytes]) -> set[bytes]:
+        """Data keys of records some of which a contract may know by now."""
+        columns = ["key_id", "source", "reason", "last"]
+        chosen: set[bytes] = set()
+        others: list[tuple[bytes, Told]] = []
+        for key, source, reason, last in self._values(QUARANTINE_REJECTED, columns, records):
+            if reason in MENDABLE and key not in aged:
+                chosen.add(key)
+            elif last:
+                why = TIME_TO_LIVE_OVER if reason in MENDABLE else NOT_MENDABLE
+                others.append((key, _stays(source, None, reason, why)))
+        self._tell(others, chosen)
+        return chosen
+
+    def _tell(self, others: Iterable[tuple[bytes, Told]], chosen: set[bytes]) -> None:
+        """Tell of what is not opened; what shares a key with something that is will be told of then."""
+        self.told.update(told for key, told in others if key not in chosen)
+
+    def _values(self, table: str, columns: list[str], records: list[FileRecord]) -> Iterator[tuple[Any, ...]]:
+        for batch in self._store.scan(table, columns, records=records) if records else ():
+            yield from zip(*(batch.column(name).to_pylist() for name in columns), strict=True)
+
+    def _rows(self, table: str, records: list[FileRecord], keys: set[bytes]) -> pa.Table:
+        schema = FIXED_TABLES[table]
+        batches = self._store.scan(table, schema.names, records=records) if keys else ()
+        chosen = [
+            batch.filter(pa.array(is_in(batch.column("key_id"), keys))).cast(schema) for batch in batches
+        ]
+        return pa.Table.from_batches(chosen, schema)
+
+
+def is_unclassified(record: FileRecord) -> bool:
+    """Whether a file of the items table holds unclassified ones."""
+    return record.path.startswith(_OF_UNCLASSIFIED)
+
+
+def _stays(source: str | None, event_type: str | None, held_as: str, reason: str) -> Told:
+    return Told(source or "-", event_type or "-", held_as, "-", STAYS, "content", reason)
+
+
+def _by_key(rows: pa.Table) -> dict[bytes, list[int]]:
+    found: dict[bytes, list[int]] = defaultdict(list)
+    for place, key in enumerate(rows.column("key_id").to_pylist()):
+        found[key].append(place)
+    return dict(found)
