@@ -66,7 +66,7 @@ def collect_garbage(
 def sort_out(store: Store, *, now: float, older_than: float) -> Garbage:
     """Say of every file that no manifest names whether it goes."""
     replaced, unnamed, spared = [], [], []
-    for found in _unnamed_files(store):
+    for found in unnamed_files(store):
         if found.path in store.snapshot.removed:
             replaced.append(found)
         elif now - found.modified > older_than:
@@ -76,8 +76,8 @@ def sort_out(store: Store, *, now: float, older_than: float) -> Garbage:
     return Garbage(tuple(replaced), tuple(unnamed), tuple(spared))
 
 
-def _unnamed_files(store: Store) -> Iterator[FoundFile]:
-    """Files of tables that are not live, and drafts; what else lies in the folder is not ours to delete."""
+def unnamed_files(store: Store) -> Iterator[FoundFile]:
+    """Files of tables that are not live, and drafts; what else lies in the folder is not ours."""
     for found in store.files_of_store.find(""):
         is_unnamed = found.path.startswith(_TABLES) and found.path not in store.snapshot.live
         if is_unnamed or found.path.startswith(_DRAFTS):
