@@ -20,12 +20,12 @@ from pipelines.run_ingest import make_pipeline, our_errors
 from pipelines.versions import software_version
 from schemas.contract import ContractSet, load_contracts
 from schemas.contract_lint import contract_files
-from schemas.tables import AREAS, ERASED_EVENTS, RECALLS, TOMBSTONES
+from schemas.tables import ERASED_EVENTS, RECALLS, TOMBSTONES
 from transforms.audit_append import append_to_log, resume_log
 from transforms.audit_entries import ERASURE, leave_entry, stated
 from transforms.consent_intake import plan_records
 from transforms.erase_check import ErasureCheck, check_erased
-from transforms.erase_commit import ErasureSettings, delete_replaced
+from transforms.erase_commit import ErasureSettings, delete_replaced, delete_unnamed
 from transforms.erase_due import Due, copies_over, evidence, find_due, purposes_to_ask
 from transforms.erase_orders import Order, delete_drafts, finish_orders, people_of, read_orders, write_order
 from transforms.erase_plan import ErasurePlan, Planner, due_by_age, held_keys
@@ -159,7 +159,7 @@ class _Erasure:
         order = Order(self._run_id, tuple(sorted(people)), due)
         delete_drafts(files)
         write_order(files, self._keys, order)
-        delete_uncommitted(store, [each.run_id for each in orders])
+        delete_unnamed(store)
         after = self._carry_out(store, plan, ledger, show_progress)
         checked = self._finish(after, plan, [*orders, order])
         return {
@@ -232,7 +232,7 @@ class _Erasure:
             return store
         begun = {"type": ERASURE, "run_id": self._run_id, "state": "begun"}
         leave_entry(store.files_of_store, f"{self._run_id}-begun", begun)
-        with _uncommitted_deleted(store, self._run_id):
+        with _uncommitted_deleted(store):
             evidence = self._evidence(store, plan)
             settings = ErasureSettings(self._options.store, self._run_id, store.snapshot.last_digest)
             with progress_shown(show_progress), our_errors():
@@ -281,27 +281,13 @@ class _Erasure:
 
 
 @contextmanager
-def _uncommitted_deleted(store: Store, run_id: str) -> Iterator[None]:
+def _uncommitted_deleted(store: Store) -> Iterator[None]:
     """Whatever ends the block, leave no file behind that no manifest names."""
     try:
         yield
     except BaseException:
-        delete_uncommitted(store.refreshed(), [run_id])
+        delete_unnamed(store.refreshed())
         raise
 
 
-def delete_uncommitted(store: Store, run_ids: Sequence[str]) -> None:
-    """Delete what erasures have written and not lived to commit; no later erasure would find it.
-
-    Args:
-        store: The store, its lock held.
-        run_ids: The erasures.
-    """
-    for area in AREAS if run_ids else ():
-        for found in store.files_of_store.find(area):
-            name = found.path.rpartition("/")[2]
-            if found.path not in store.snapshot.live and name.startswith(tuple(run_ids)):
-                store.files_of_store.delete(found.path)
-
-
-__all__ = ["EraseOptions", "delete_uncommitted", "run_erase"]
+__all__ = ["EraseOptions", "run_erase"]

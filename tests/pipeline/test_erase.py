@@ -180,6 +180,19 @@ def test_old_input_does_not_bring_back_what_was_erased(world: World) -> None:
     assert not world.rows("quarantine/rejected")
 
 
+def test_what_killed_runs_have_left_goes_too(world: World) -> None:
+    """Keys that a killed rotation has wrapped anew, copies of a killed release: no manifest names them."""
+    world.release()
+    left = []
+    for record in list(Store.open(world.store).snapshot.live.values()):
+        path = world.store / record.path
+        left.append(path.with_name(f"20260101t000000z-0-{path.name}"))
+        left[-1].write_bytes(path.read_bytes())
+    erase(world, ADA)
+    assert left
+    assert not [path for path in left if path.exists()]
+
+
 def test_nobody_is_released_because_somebody_was_erased(world: World) -> None:
     """Ada had refused: with her gone, what Bob said in the same meeting stays where it is."""
     world.say("ada", "refused", scope="tenant:t1", event_time="2026-03-03T09:00:00Z")
