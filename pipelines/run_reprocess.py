@@ -19,15 +19,14 @@ from schemas.errors import ConfigurationError, InfrastructureFault, PromiseBroke
 from transforms.audit_append import append_to_log, resume_log
 from transforms.audit_entries import leave_entry, stated
 from transforms.audit_facts import audited
-from transforms.erase_commit import delete_replaced, filters_without
+from transforms.erase_commit import delete_replaced, delete_unnamed, filters_without
 from transforms.erase_orders import read_orders
 from transforms.faults import value_free
 from transforms.key_rotation import refuse_retired
 from transforms.keys import ReleaseKeys, load_release_keys
 from transforms.opening_warrants import FOR_REPROCESSING, Ground
 from transforms.reprocess import Reprocessing, ReprocessSettings
-from transforms.reprocess_leftovers import delete_leftovers, finish_interrupted, reprocess_run_id
-from transforms.store import Store
+from transforms.store import Store, new_run_id
 from validation.reconcile import Reconciliation
 
 LIVE_DAYS: Final = 30
@@ -77,12 +76,12 @@ def reprocess_store(request: ReprocessRequest, *, show_progress: bool = False) -
     files = contract_files(request.contract_files)
     contracts = load_contracts(files)
     keys = load_release_keys(request.keys)
-    run_id = reprocess_run_id(datetime.now(UTC))
+    run_id = new_run_id(datetime.now(UTC))
     with Store.open(request.store).writing(run_id) as current:
         refuse_retired(current.snapshot, keys.vault_id)
         refuse_erasure(current, keys)
         resume_log(request.store, keys)  # of a run that was killed; refuses a log that was changed
-        finish_interrupted(current)
+        delete_unnamed(current)  # of a run that was killed, before or behind its commit
         order = {**_ordered(request, as_of), "contracts": contracts_digest(files)}
         ground = Ground(run_id, FOR_REPROCESSING, order_digest(run_id, order))
         run = _Run(current, keys, contracts, request, as_of, ground)
@@ -146,7 +145,7 @@ class _Run:
                 self._commit([*adds, *filters[0]], [*removes, *filters[1]], ledger)
         except BaseException:
             self._work.abandon()
-            delete_leftovers(self._store.refreshed())
+            delete_unnamed(self._store.refreshed())
             raise
         delete_replaced(self._store.files_of_store, removes)
         return ledger
