@@ -29,6 +29,7 @@ def build_erase(
     edits: Sequence[Edit],
     evidence: Sequence[FileRecord],
     facts: Mapping[str, Any],
+    keys: ReleaseKeys,
 ) -> None:
     """Put the erasure pipeline together.
 
@@ -38,13 +39,14 @@ def build_erase(
         edits: What is to be done, one entry a file.
         evidence: Files of tombstones, erased events and recalls, written before.
         facts: What the run states about itself.
+        keys: The reading side's keys; they travel as a path.
     """
     rewritten = (
         pipeline
         | "Edits" >> beam.Create(list(edits), reshuffle=False)
         | "RewriteFiles" >> RewriteFiles(settings)
     )  # Rewritten
-    _ = pipeline | "Commit" >> CommitErasure(settings, tuple(evidence), facts, tuple(edits), rewritten)
+    _ = pipeline | "Commit" >> CommitErasure(settings, keys, tuple(evidence), facts, tuple(edits), rewritten)
 
 
 def build_due(

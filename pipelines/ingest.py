@@ -63,6 +63,6 @@ def build_ingest(
     separated = tasks | "SeparateAndSeal" >> SeparateAndSeal(settings, contracts, keys, judged[VERDICTS])
     files = (separated[FILES], judged[FILES]) | "AllFiles" >> beam.Flatten()  # FileRecord
     counts = (separated[COUNTS], judged[COUNTS]) | "AllCounts" >> beam.Flatten()  # RunCounts
-    committed = pipeline | "CommitRun" >> CommitRun(settings, files, counts, digested[READ])  # ledger
+    committed = pipeline | "CommitRun" >> CommitRun(settings, keys, files, counts, digested[READ])  # ledger
     _ = committed | "AppendToLog" >> AppendToLog(settings.store, keys)  # ledger
     _ = committed | "RemoveShards" >> RemoveShards(settings.store, judged[SHARDS])

@@ -104,6 +104,7 @@ def build_release(
     committed = pipeline | "Commit" >> CommitRelease(
         settings,
         rules,
+        keys,
         logs=(logs, second[FILES]),
         released=written[FILES],
         written=written_rows,

@@ -39,6 +39,7 @@ from transforms.erase_reach import (
 )
 from transforms.erase_recalls import recall_rows
 from transforms.keys import ReleaseKeys, load_release_keys
+from transforms.manifest_seal import seal_of
 from transforms.manifests import FileRecord
 from transforms.pseudonyms import join_pseudonyms
 from transforms.release_reading import digits_for
@@ -106,7 +107,7 @@ def run_erase(options: EraseOptions, *, show_progress: bool) -> dict[str, Any]:
     contracts = load_contracts(contract_files(options.contract_files))
     plan_records([str(path) for path in options.consents])
     run_id = new_run_id(datetime.now(UTC))
-    with Store.open(options.store).writing(run_id) as current:
+    with Store.open(options.store, seal_of(keys)).writing(run_id) as current:
         erasure = _Erasure(options, opened, keys, rules, contracts, run_id)
         if options.dry_run:
             return erasure.run(current, show_progress)
@@ -237,9 +238,9 @@ class _Erasure:
             settings = ErasureSettings(self._options.store, self._run_id, store.snapshot.last_digest)
             with progress_shown(show_progress), our_errors():
                 pipeline = make_pipeline(self._options.beam_arguments)
-                build_erase(pipeline, settings, plan.edits, evidence, self._facts(ledger))
+                build_erase(pipeline, settings, plan.edits, evidence, self._facts(ledger), self._keys)
                 pipeline.run().wait_until_finish()
-        return Store.open(self._options.store)
+        return store.refreshed()
 
     def _evidence(self, store: Store, plan: ErasurePlan) -> list[FileRecord]:
         """Write tombstones, erased events and recalls; nobody sees them before the commit."""

@@ -26,6 +26,7 @@ from transforms.audit_append import resume_log
 from transforms.commit_run import RunSettings
 from transforms.key_rotation import refuse_retired
 from transforms.keys import load_ingest_keys
+from transforms.manifest_seal import seal_of
 from transforms.sources import list_inputs
 from transforms.store import Store, new_run_id
 
@@ -72,7 +73,7 @@ def run_ingest(request: IngestRequest, *, show_progress: bool) -> dict[str, Any]
     contracts = load_contracts(contract_files(request.contract_files))
     keys = load_ingest_keys(request.keys)
     list_inputs(request.patterns)
-    store = Store.open_or_create(request.store)
+    store = Store.open_or_create(request.store, seal_of(keys))
     run_id = new_run_id(datetime.now(UTC))
     with store.writing(run_id) as current:
         refuse_retired(current.snapshot, keys.vault_id)

@@ -18,6 +18,7 @@ from transforms.audit_entries import RELEASE, leave_entry
 from transforms.consent_intake import plan_records
 from transforms.erase_orders import refuse_unfinished
 from transforms.keys import load_release_keys
+from transforms.manifest_seal import seal_of
 from transforms.pseudonyms import join_pseudonyms
 from transforms.release_reading import digits_for
 from transforms.release_rules import ReleaseRequest, ReleaseRules, decider_of, make_rules
@@ -73,7 +74,7 @@ def run_release(options: ReleaseOptions, *, show_progress: bool) -> dict[str, An
     decider_of(policies)
     ranges = plan_records([str(path) for path in options.consents])
     run_id = new_run_id(datetime.now(UTC))
-    with Store.open(options.store).writing(run_id) as current:
+    with Store.open(options.store, seal_of(keys)).writing(run_id) as current:
         delete_uncommitted(current)  # of a run that was killed
         refuse_unfinished(current.files_of_store, keys, rules)
         resume_log(options.store, keys)  # of the same; refuses a log that was changed

@@ -16,6 +16,7 @@ from transforms.key_files import RELEASE
 from transforms.key_rotation import Rotation, retire_vaults, retired_vaults, rotate_store
 from transforms.key_rotation_plan import plan_rotation
 from transforms.keys import ReleaseKeys, load_release_keys
+from transforms.manifest_seal import seal_of
 from transforms.store import Store, new_run_id
 
 
@@ -46,7 +47,7 @@ def plan_all(request: RotationRequest) -> dict[str, Any]:
         InfrastructureFault: Keys or a store cannot be read.
     """
     keys = load_release_keys(request.keys)
-    plans = [(path, plan_rotation(Store.open(path), keys.vault_id)) for path in request.stores]
+    plans = [(path, plan_rotation(Store.open(path, seal_of(keys)), keys.vault_id)) for path in request.stores]
     return {
         "dry_run": True,
         "vault": keys.vault_id.hex(),
@@ -80,7 +81,8 @@ def rotate_all(request: RotationRequest, *, show_progress: bool) -> dict[str, An
     keys = load_release_keys(request.keys)
     with ExitStack() as stack:
         name = new_run_id(datetime.now(UTC))
-        stores = [stack.enter_context(Store.open(path).writing(name)) for path in request.stores]
+        opened = [Store.open(path, seal_of(keys)) for path in request.stores]
+        stores = [stack.enter_context(store.writing(name)) for store in opened]
         rotations = []
         for store in stores:
             # Of a run that was killed; refuses a log that was changed.

@@ -10,6 +10,7 @@ import apache_beam as beam
 
 from transforms.audit_log import LogKeys, merge
 from transforms.faults import value_free
+from transforms.manifest_seal import seal_of
 from transforms.store import Store
 
 _Ledger = TypeVar("_Ledger")
@@ -24,7 +25,7 @@ def append_to_log(ledger: _Ledger, store: str, keys: LogKeys) -> _Ledger:
         InfrastructureFault: The log cannot be written.
     """
     with value_free("write the audit log"):
-        merge(Store.open(store), keys, datetime.now(UTC))
+        merge(Store.open(store, seal_of(keys)), keys, datetime.now(UTC))
     return ledger
 
 
@@ -36,7 +37,7 @@ def resume_log(store: str, keys: LogKeys) -> None:
         InfrastructureFault: The log cannot be written.
     """
     with value_free("write the audit log"):
-        merge(Store.open(store), keys, datetime.now(UTC), may_begin=False)
+        merge(Store.open(store, seal_of(keys)), keys, datetime.now(UTC), may_begin=False)
 
 
 @dataclass

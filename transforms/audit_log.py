@@ -3,6 +3,7 @@
     STORE/log/checkpoint       the log's last signed checkpoint
     STORE/log/tile/…           hashes and entries (``audit_tiles``)
     STORE/log/verifiers        the public keys that have signed, one a line
+    STORE/log/signers/<id>     what vouches for each of them (``manifest_seal``): the sides believe no other
     STORE/log/signed/<id>      the last checkpoint that each key has signed
     STORE/log/pending/…        entries that wait (``audit_entries``)
     STORE/log/merging          while a merge is under way: the sizes that it leads from and to
@@ -22,6 +23,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from hmac import compare_digest
 from typing import Any, Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -56,6 +58,7 @@ from transforms.audit_tree import (
     range_hash,
 )
 from transforms.key_files import KeyDescription
+from transforms.manifest_seal import seal_of
 from transforms.manifests import Snapshot
 from transforms.store import Store
 from transforms.store_files import StoreFiles
@@ -63,6 +66,7 @@ from transforms.store_files import StoreFiles
 CHECKPOINT = f"{LOG}/checkpoint"
 VERIFIERS = f"{LOG}/verifiers"
 SIGNED = f"{LOG}/signed"
+SIGNERS = f"{LOG}/signers"
 MERGING = f"{LOG}/merging"
 _LARGEST_MERGE = 1 << 24
 """Entries of one merge; what names more is no file of ours."""
@@ -74,6 +78,10 @@ class LogKeys(Protocol):
     @property
     def side(self) -> str:
         """Name of the side."""
+
+    @property
+    def join_key(self) -> bytes:
+        """The root (32 bytes) that both sides share."""
 
     @property
     def log_signing_key(self) -> Ed25519PrivateKey:
@@ -141,9 +149,9 @@ def merge(store: Store, keys: LogKeys, now: datetime, *, may_begin: bool = True)
 
     Raises:
         PromiseBroken: The log is not what this side signed before, or not what the manifests say
-            (``AUDIT_…``); nothing was added.
+            (``AUDIT_…``), or a manifest is not of these keys (``STORE_MANIFEST_SEAL``); nothing was added.
     """
-    store = store.refreshed()
+    store = Store.of(store.files_of_store, seal_of(keys))
     if not store.snapshot.manifests:
         return None
     with store.files_of_store.lock(f"{keys.side}-audit", LOG):
@@ -190,6 +198,7 @@ class _Merge:
         self._keys, self._now = keys, now
         self._origin = origin_of(store.snapshot)
         self._own = verifier_of(self._origin, keys.log_signing_key)
+        self._seal = seal_of(keys)
 
     def run(self) -> bytes:
         content = current_checkpoint(self._files)
@@ -219,7 +228,7 @@ class _Merge:
                     "a backup; only if it never had one, begin it with `cofferdam audit merge`",
                 )
             return Checkpoint(self._origin, 0, EMPTY_ROOT)
-        checkpoint = read_checkpoint(content, [self._own, *stated_verifiers(self._files)])
+        checkpoint = read_checkpoint(content, [self._own, *filter(self._is_vouched, self._stated())])
         if checkpoint.origin != self._origin:
             raise PromiseBroken("AUDIT_OTHER_LOG", f"{CHECKPOINT} is that of another store's log")
         return checkpoint
@@ -294,8 +303,19 @@ class _Merge:
         self._finish(tree.size, larger, content)
         return content
 
+    def _stated(self) -> list[VerifierKey]:
+        return stated_verifiers(self._files)
+
+    def _is_vouched(self, verifier: VerifierKey) -> bool:
+        """Whether somebody with the store's keys has put a public key among the log's."""
+        path = _signer_path(verifier)
+        expected = self._seal.signer(str(verifier)).encode()
+        return self._files.size(path) == len(expected) and compare_digest(self._files.read(path), expected)
+
     def _name_signer(self) -> None:
-        known = stated_verifiers(self._files)
+        known = self._stated()
+        if not self._is_vouched(self._own):
+            self._files.replace(_signer_path(self._own), self._seal.signer(str(self._own)).encode())
         if self._own not in known:
             self._files.replace(VERIFIERS, _verifier_lines([*known, self._own]))
 
@@ -324,6 +344,10 @@ class _Merge:
             for found in list(self._files.find(tile.partials)):
                 self._files.delete(found.path)
         self._files.delete(MERGING)
+
+
+def _signer_path(verifier: VerifierKey) -> str:
+    return f"{SIGNERS}/{verifier.key_id.hex()}"
 
 
 def is_signed_by(content: bytes, verifier: VerifierKey) -> bool:

@@ -33,6 +33,7 @@ from transforms.audit_facts import audited
 from transforms.consent_intake import IntakeCounts, plan_records, read_range
 from transforms.decide_telemetry import TelemetryCounts, telemetry_findings, telemetry_ledger
 from transforms.faults import value_free
+from transforms.manifest_seal import ManifestSeal
 from transforms.manifests import FileRecord
 from transforms.records_seen import claims_earlier
 from transforms.release_content import Openings
@@ -117,7 +118,9 @@ class Finished:
         return self.sighting.records == self.read.fingerprint
 
 
-def commit_release(settings: ReleaseSettings, rules: ReleaseRules, finished: Finished) -> dict[str, Any]:
+def commit_release(
+    settings: ReleaseSettings, rules: ReleaseRules, seal: ManifestSeal, finished: Finished
+) -> dict[str, Any]:
     """Commit what was decided, and what was released if it may still go.
 
     Returns:
@@ -129,7 +132,7 @@ def commit_release(settings: ReleaseSettings, rules: ReleaseRules, finished: Fin
         InfrastructureFault: The store changed meanwhile, or cannot be written.
     """
     with value_free("commit"):
-        store = Store.open(settings.store)
+        store = Store.open(settings.store, seal)
         known = store.snapshot.of_run(settings.run_id)
         if known is not None:
             return dict(known.facts["ledger"])

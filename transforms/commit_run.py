@@ -14,6 +14,7 @@ from schemas.errors import InfrastructureFault, PromiseBroken
 from schemas.tables import FIXED_TABLES, LEDGER
 from transforms.decompression import ReadLimits
 from transforms.faults import value_free
+from transforms.manifest_seal import ManifestSeal
 from transforms.manifests import FileRecord
 from transforms.run_counts import NONE, RunCounts, total
 from transforms.splitting import RECORD_CAP
@@ -53,11 +54,12 @@ class RunSettings:
 
 def commit_run(
     settings: RunSettings,
+    seal: ManifestSeal,
     files: Sequence[FileRecord],
     counts: Sequence[RunCounts],
     read: Sequence[RunCounts],
 ) -> dict[str, Any]:
-    """Reconcile a run and, if it adds up, commit it.
+    """Reconcile a run and, if it adds up, commit it under the seal of the store's keys.
 
     Returns:
         The run's ledger, as it is kept in the manifest.
@@ -67,18 +69,22 @@ def commit_run(
         InfrastructureFault: The store changed meanwhile, or the manifest cannot be written.
     """
     with value_free("commit"):
-        return _commit(settings, files, total(counts), total(read))
+        return _commit(settings, seal, files, total(counts), total(read))
 
 
 def _commit(
-    settings: RunSettings, files: Sequence[FileRecord], all_counts: RunCounts, all_read: RunCounts
+    settings: RunSettings,
+    seal: ManifestSeal,
+    files: Sequence[FileRecord],
+    all_counts: RunCounts,
+    all_read: RunCounts,
 ) -> dict[str, Any]:
     outcome = _reconcile(files, all_counts, all_read)
     ledger = ledger_of(settings, all_counts, all_read, outcome)
     if not outcome.holds:
         findings = "; ".join(outcome.findings[:5])
         raise PromiseBroken("RUN_DOES_NOT_RECONCILE", f"{findings}. Nothing was committed; run again")
-    store = Store.open(settings.store)
+    store = Store.open(settings.store, seal)
     if store.snapshot.of_run(settings.run_id) is not None:
         return ledger
     if store.snapshot.last_digest != settings.base:

@@ -25,6 +25,8 @@ from transforms.audit_facts import audited
 from transforms.erase_reach import is_in
 from transforms.erase_rows import Edit, edited
 from transforms.faults import value_free
+from transforms.keys import ReleaseKeys
+from transforms.manifest_seal import ManifestSeal, seal_of
 from transforms.manifests import FileRecord
 from transforms.parquet_files import TableWriter
 from transforms.partitioning import Partitioning
@@ -123,7 +125,7 @@ class RewriteFiles(beam.PTransform[Any, Any]):
 
 def _rewrite(edit: Edit, settings: ErasureSettings) -> Rewritten:
     with value_free("rewrite"):
-        return rewrite(Store.open(settings.store), settings.run_id, edit)
+        return rewrite(Store.at(settings.store, settings.base), settings.run_id, edit)
 
 
 @dataclass
@@ -131,6 +133,7 @@ class CommitErasure(beam.PTransform[Any, Any]):
     """Commit: the last step, on one worker, with everything that the others finished."""
 
     settings: ErasureSettings
+    keys: ReleaseKeys = field(repr=False)
     evidence: tuple[FileRecord, ...]
     facts: Mapping[str, Any] = field(repr=False)
     planned: tuple[Edit, ...] = field(repr=False)
@@ -143,23 +146,32 @@ class CommitErasure(beam.PTransform[Any, Any]):
             pipeline
             | "Once" >> beam.Create([self.settings], reshuffle=False)
             | "Commit"
-            >> beam.Map(_commit, self.evidence, dict(self.facts), counts, beam.pvalue.AsList(self.rewritten))
+            >> beam.Map(
+                _commit,
+                self.keys,
+                self.evidence,
+                dict(self.facts),
+                counts,
+                beam.pvalue.AsList(self.rewritten),
+            )
         )
 
 
 def _commit(
     settings: ErasureSettings,
+    keys: ReleaseKeys,
     evidence: Sequence[FileRecord],
     facts: dict[str, Any],
     planned: Sequence[tuple[str, int, int]],
     rewritten: Sequence[Rewritten],
 ) -> None:
     with value_free("commit"):
-        commit_erasure(settings, evidence, facts, planned, rewritten)
+        commit_erasure(settings, seal_of(keys), evidence, facts, planned, rewritten)
 
 
 def commit_erasure(
     settings: ErasureSettings,
+    seal: ManifestSeal,
     evidence: Sequence[FileRecord],
     facts: Mapping[str, Any],
     planned: Sequence[tuple[str, int, int]],
@@ -169,6 +181,7 @@ def commit_erasure(
 
     Args:
         settings: The run.
+        seal: Seals the manifest.
         evidence: Files of tombstones, erased events and recalls.
         facts: What the run states about itself.
         planned: Path, rows that go and rows that change, of each edit.
@@ -182,7 +195,7 @@ def commit_erasure(
     if Counter(planned) != Counter((each.path, each.gone, each.changed) for each in rewritten):
         message = "other rows went than were planned to go. Nothing was committed; run again"
         raise PromiseBroken("ERASURE_DOES_NOT_RECONCILE", message)
-    store = Store.open(settings.store)
+    store = Store.open(settings.store, seal)
     if store.snapshot.of_run(settings.run_id) is not None:
         return
     if store.snapshot.last_digest != settings.base:

@@ -1,8 +1,7 @@
 """The steps of ingest as Beam sees them: read and digest, find duplicates, separate and seal, commit.
 
 Elements between steps are read tasks, names of files of digests, tables of verdicts and records of finished
-files; events never are. The
-work itself is in plain functions and classes of the modules imported here.
+files; events never are. The work itself is in plain functions and classes of the modules imported here.
 """
 
 from __future__ import annotations
@@ -37,6 +36,8 @@ from transforms.duplicates import (
 from transforms.fault_digests import FAULT_FILES, FaultDigests, fault_positions
 from transforms.faults import value_free
 from transforms.keys import IngestKeys
+from transforms.manifest_seal import seal_of
+from transforms.manifests import FileRecord
 from transforms.parquet_files import TableWriter
 from transforms.progress import PROGRESS
 from transforms.pseudonym_spaces import PseudonymSpaces
@@ -202,12 +203,12 @@ def _earlier(settings: RunSettings) -> list[tuple[int, str]]:
         value_free("read earlier digests"),
         ShardFiles(open_files(settings.store), settings.run_id) as shards,
     ):
-        shards.add(_earlier_digests(settings.store, settings.digest_since))
+        shards.add(_earlier_digests(settings.store, settings.base, settings.digest_since))
         return shards.close()
 
 
-def _earlier_digests(store: str, since: date | None) -> Iterator[pa.Table]:
-    opened = Store.open(store)
+def _earlier_digests(store: str, base: str, since: date | None) -> Iterator[pa.Table]:
+    opened = Store.at(store, base)
     for erased in erased_events(opened):
         yield erased_digests(erased)
     if DIGESTS not in opened.tables():
@@ -324,23 +325,35 @@ class CommitRun(beam.PTransform[Any, Any]):
     """Reconcile and commit: the last step, on one worker, with everything the others finished."""
 
     settings: RunSettings
+    keys: IngestKeys = field(repr=False)
     files: Any = field(repr=False)
     counts: Any = field(repr=False)
     read: Any = field(repr=False)
 
     def expand(self, pipeline: Any) -> Any:
-        """Nothing -> RunSummary."""
+        """Nothing -> ledger."""
         return (
             pipeline
             | "Once" >> beam.Create([self.settings], reshuffle=False)
             | "Commit"
             >> beam.Map(
-                commit_run,
+                _commit,
+                self.keys,
                 files=beam.pvalue.AsList(self.files),
                 counts=beam.pvalue.AsList(self.counts),
                 read=beam.pvalue.AsList(self.read),
             )
         )
+
+
+def _commit(
+    settings: RunSettings,
+    keys: IngestKeys,
+    files: Sequence[FileRecord],
+    counts: Sequence[RunCounts],
+    read: Sequence[RunCounts],
+) -> dict[str, Any]:
+    return commit_run(settings, seal_of(keys), files, counts, read)
 
 
 @dataclass

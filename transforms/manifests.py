@@ -60,6 +60,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         adds: Files that exist from here on.
         removes: Paths of files that no longer exist from here on.
         facts: What the run states about itself (totals, contract versions, key ids, as_of, …).
+        seal: That somebody with the store's keys wrote all of this (``manifest_seal``), hexadecimal.
     """
 
     format: int
@@ -69,6 +70,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     adds: tuple[FileRecord, ...]
     removes: tuple[str, ...]
     facts: dict[str, Any]
+    seal: str = ""
 
     @property
     def path(self) -> str:

@@ -14,6 +14,8 @@ from transforms.consent_intake import IntakeCounts, total_intake
 from transforms.decide_telemetry import TelemetryCounts, total_telemetry
 from transforms.faults import value_free
 from transforms.gather_meetings import AGAIN_IDS
+from transforms.keys import ReleaseKeys
+from transforms.manifest_seal import seal_of
 from transforms.manifests import FileRecord
 from transforms.meeting_joins import concat
 from transforms.release_content import Openings, total_openings
@@ -94,6 +96,7 @@ class CommitRelease(beam.PTransform[Any, Any]):
 
     settings: ReleaseSettings
     rules: ReleaseRules = field(repr=False)
+    keys: ReleaseKeys = field(repr=False)
     logs: tuple[Any, Any] = field(repr=False)
     released: Any = field(repr=False)
     written: Any = field(repr=False)
@@ -132,6 +135,7 @@ class CommitRelease(beam.PTransform[Any, Any]):
             >> beam.Map(
                 _commit,
                 self.rules,
+                self.keys,
                 first=beam.pvalue.AsList(first),
                 second=beam.pvalue.AsList(second),
                 **lists,
@@ -142,6 +146,7 @@ class CommitRelease(beam.PTransform[Any, Any]):
 def _commit(
     settings: ReleaseSettings,
     rules: ReleaseRules,
+    keys: ReleaseKeys,
     first: Sequence[FileRecord],
     second: Sequence[FileRecord],
     released: Sequence[FileRecord],
@@ -171,7 +176,7 @@ def _commit(
             telemetry=_sorted(telemetry),
             telemetry_counts=total_telemetry(telemetry_counts),
         )
-        return commit_release(settings, rules, finished)
+        return commit_release(settings, rules, seal_of(keys), finished)
 
 
 def _sorted(*records: Sequence[FileRecord]) -> tuple[FileRecord, ...]:

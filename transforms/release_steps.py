@@ -312,7 +312,7 @@ class _OpenFile(beam.DoFn):
     def process(self, keyed: tuple[str, Iterable[bytes]]) -> None:
         with value_free("open content"):
             if self._releaser is None:
-                self._store = Store.open(self._settings.store)
+                self._store = Store.at(self._settings.store, self._settings.base)
                 self._releaser = ContentReleaser(
                     self._store, self._keys, self._settings.run_id, self._purposes
                 )

@@ -25,6 +25,7 @@ import pyarrow as pa
 from schemas.errors import ConfigurationError, InfrastructureFault
 from schemas.tables import FILTERS, FIXED_TABLES, NEVER_REPLACED, STORE_FORMAT_VERSION
 from transforms import store_reading
+from transforms.manifest_seal import ManifestSeal
 from transforms.manifests import (
     FileRecord,
     Manifest,
@@ -53,33 +54,59 @@ class Store:
     Attributes:
         files_of_store: The file operations, for ``TableWriter`` and ``gc``.
         snapshot: The manifests that this state is made of.
+        seal: Checks that the store's keys wrote the manifests, and seals what is committed; None to read
+            without the keys, believing the manifests.
     """
 
-    def __init__(self, files: StoreFiles) -> None:
+    def __init__(self, files: StoreFiles, seal: ManifestSeal | None = None) -> None:
         self.files_of_store = files
         self.snapshot: Snapshot = load_snapshot(files)
+        self.seal = seal
+        if seal is not None:
+            seal.check(self.snapshot)
 
     # --- opening ------------------------------------------------------------------------------------------
 
     @classmethod
-    def open(cls, root: str | Path) -> Store:
-        """Open a store for reading.
+    def open(cls, root: str | Path, seal: ManifestSeal | None = None) -> Store:
+        """Open a store.
+
+        Args:
+            root: Its folder.
+            seal: The seal of its manifests; whatever decides, opens, destroys or commits needs it.
 
         Raises:
             ConfigurationError: There is no store (``STORE_NOT_FOUND``), or it is newer than this software
                 (``STORE_TOO_NEW``).
             InfrastructureFault: The store is damaged; the message names the file.
+            PromiseBroken: A manifest was not written with the store's keys (``STORE_MANIFEST_SEAL``).
         """
-        return cls.of(open_files(root))
+        return cls.of(open_files(root), seal)
 
     @classmethod
-    def of(cls, files: StoreFiles) -> Store:
+    def of(cls, files: StoreFiles, seal: ManifestSeal | None = None) -> Store:
         """Open the store that these files are."""
         _check_format(files)
-        return cls(files)
+        return cls(files, seal)
 
     @classmethod
-    def open_or_create(cls, root: str | Path) -> Store:
+    def at(cls, root: str | Path, base: str) -> Store:
+        """Open a store in the state that a run began with, which the launching process has checked.
+
+        Args:
+            root: Its folder.
+            base: SHA-256 of its last manifest; by it, of all of them.
+
+        Raises:
+            InfrastructureFault: The store is damaged, or has changed since (``STORE_CHANGED``).
+        """
+        store = cls.open(root)
+        if store.snapshot.last_digest != base:
+            raise _changed()
+        return store
+
+    @classmethod
+    def open_or_create(cls, root: str | Path, seal: ManifestSeal | None = None) -> Store:
         """Open a store, or make one in a folder that is not there or empty.
 
         Raises:
@@ -89,7 +116,7 @@ class Store:
         if files.size(FORMAT_FILE) is None:
             _refuse_occupied(files)
             files.create(FORMAT_FILE, json.dumps({"version": STORE_FORMAT_VERSION}).encode() + b"\n")
-        return cls.of(files)
+        return cls.of(files, seal)
 
     @property
     def root(self) -> str:
@@ -103,7 +130,7 @@ class Store:
 
     def refreshed(self) -> Store:
         """The store as it is now."""
-        return Store.of(self.files_of_store)
+        return Store.of(self.files_of_store, self.seal)
 
     # --- writing ------------------------------------------------------------------------------------------
 
@@ -153,7 +180,8 @@ class Store:
         Raises:
             InfrastructureFault: A file is missing or has another size (``STORE_FILE_MISSING``,
                 ``STORE_FILE_SIZE``); another writer committed since this state was read (``STORE_CHANGED``);
-                the run committed something else before (``STORE_RUN_EXISTS``).
+                the run committed something else before (``STORE_RUN_EXISTS``); or the store is sealed and was
+                opened without its seal (``STORE_SEAL_NEEDED``).
         """
         change = self._change(run_id, adds, facts, removes)
         now = self.refreshed()
@@ -164,6 +192,8 @@ class Store:
             raise _changed()
         self._check_change(change)
         manifest = self._with_filters(change)
+        if self.seal is not None:
+            manifest = self.seal.of(manifest)
         if not self.files_of_store.create(manifest.path, manifest.encoded()):
             raise _changed()
         return self.refreshed()
@@ -183,6 +213,10 @@ class Store:
         )
 
     def _check_change(self, change: Manifest) -> None:
+        if self.seal is None and any(manifest.seal for manifest in self.snapshot.manifests):
+            raise InfrastructureFault(
+                "STORE_SEAL_NEEDED", "the store's manifests are sealed; who commits to it needs its keys"
+            )
         for path in change.removes:
             record = self.snapshot.live.get(path)
             if record is None or record.table.split("/")[0] in NEVER_REPLACED:

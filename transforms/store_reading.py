@@ -12,14 +12,24 @@ import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 
 from schemas.errors import ConfigurationError, InfrastructureFault
-from schemas.tables import FIXED_TABLES, QUARANTINE_ITEMS, ROSTER, SIGNALS
+from schemas.tables import (
+    FILTERS,
+    FIXED_TABLES,
+    QUARANTINE_BLOBS,
+    QUARANTINE_KEYS,
+    QUARANTINE_REJECTED,
+    RELEASED,
+)
 from transforms.manifests import FileRecord
 from transforms.store_files import StoreFiles
 
 _BATCH_ROWS = 1 << 16
 _PIECE_BYTES = 1 << 20
 
-EVIDENCE = (QUARANTINE_ITEMS, ROSTER, SIGNALS)
+_SEALED = (QUARANTINE_BLOBS, QUARANTINE_KEYS, QUARANTINE_REJECTED)
+"""Tables that a change to makes unreadable: their ciphers authenticate them."""
+
+BELIEVED = frozenset(FIXED_TABLES) - {*_SEALED, RELEASED, FILTERS}
 """Tables that decide what is released and what is destroyed, and that nothing but their digest protects."""
 
 
@@ -138,7 +148,7 @@ def _changed(record: FileRecord) -> InfrastructureFault:
 def _dataset(
     files: StoreFiles, table: str, records: list[FileRecord], *, decides: bool = True
 ) -> tuple[pa.Schema, pads.Dataset]:
-    check = check_content if decides and table in EVIDENCE else check_size
+    check = check_content if decides and table in BELIEVED else check_size
     for record in records:
         check(files, record)
     schema = schema_of(files, table, records)

@@ -17,6 +17,8 @@ from schemas.registry import load_registry
 from schemas.registry_writing import compare_pins, read_private_key, write_pins, write_starter
 from schemas.tables import DECISION_CLASSES, DECISION_ITEMS, RELEASED
 from tests.pipeline.support import ingest, lines_file
+from transforms.keys import load_ingest_keys
+from transforms.manifest_seal import seal_of
 from transforms.release_rules import ReleaseRequest
 from transforms.store import Store
 
@@ -124,6 +126,10 @@ class World:
     @property
     def store(self) -> Path:
         return self.folder / "store"
+
+    def sealed_store(self) -> Store:
+        """The store, opened as whoever has its keys opens it."""
+        return Store.open(self.store, seal_of(load_ingest_keys(self.keys / "ingest")))
 
     def pin(self) -> None:
         write_pins(self.registry, compare_pins(self.registry)[1])

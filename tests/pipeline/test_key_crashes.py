@@ -14,6 +14,7 @@ from tests.unit.transforms.key_samples import DAY, add_bundle, key_rows, open_al
 from transforms.audit_log import merge
 from transforms.key_rotation import retired_vaults
 from transforms.keys import create_key_directory, load_ingest_keys, load_release_keys
+from transforms.manifest_seal import seal_of
 from transforms.sealed_format import KeyRow
 from transforms.store import Store
 
@@ -26,8 +27,8 @@ def start(tmp_path: Path) -> Path:
     """Two bundles of an item and a reject each, the keys of the second in two files; older and newer keys."""
     world = tmp_path / "start"
     create_key_directory(world / "keys", created=DAY)
-    store = Store.open_or_create(world / "store")
     ingest = load_ingest_keys(world / "keys" / "ingest")
+    store = Store.open_or_create(world / "store", seal_of(ingest))
     store = add_bundle(store, "run-000001", seal(ingest, [1]))
     merge(store, ingest, datetime(DAY.year, DAY.month, DAY.day, tzinfo=UTC))
     add_bundle(store, "run-000002", seal(ingest, [2]), split=1)

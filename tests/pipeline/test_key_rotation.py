@@ -10,7 +10,7 @@ import pytest
 
 from pipelines.run_erase import EraseOptions, run_erase
 from pipelines.run_rotation import RotationRequest, rotate_all
-from schemas.errors import InfrastructureFault
+from schemas.errors import InfrastructureFault, PromiseBroken
 from schemas.tables import QUARANTINE_BLOBS, QUARANTINE_KEYS
 from tests.pipeline.release_world import AS_OF, TRAINING, World, chat, meeting
 from tests.pipeline.support import RECEIVED, opened
@@ -123,7 +123,7 @@ def data_keys(world: World) -> set[bytes]:
 def damaged(world: World, change: dict[str, object]) -> None:
     """Change the first data key's row or the first blob's, and put the file in the place of the old one."""
     table = QUARANTINE_BLOBS if "ciphertext" in change else QUARANTINE_KEYS
-    store = Store.open(world.store)
+    store = world.sealed_store()
     files = [record.path for record in store.files(table)]
     rows = store.read_table(table).to_pylist()
     place = next(place for place, row in enumerate(rows) if row.get("covers", "data") == "data")
@@ -173,7 +173,7 @@ def test_what_is_damaged_stays_held_and_everything_else_is_released(
 
 def merge_tables(world: World) -> None:
     """Put the keys and the blobs of all runs into one file each, so that rows can be swapped between runs."""
-    store = Store.open(world.store)
+    store = world.sealed_store()
     for number, table in enumerate((QUARANTINE_KEYS, QUARANTINE_BLOBS)):
         files = [record.path for record in store.files(table)]
         with store.writer(f"merge-0000{number}", table) as writer:
@@ -183,8 +183,8 @@ def merge_tables(world: World) -> None:
 
 def test_keys_of_another_store_release_nothing_and_say_so(world: World, tmp_path: Path) -> None:
     create_key_directory(tmp_path / "foreign", created=RECEIVED)
-    ledger = world.release(keys=tmp_path / "foreign" / "release")
-    assert ledger["released"] == 0
+    with pytest.raises(PromiseBroken, match="STORE_MANIFEST_SEAL"):
+        world.release(keys=tmp_path / "foreign" / "release")
 
 
 def test_a_lost_private_half_is_named_before_anything_is_read(world: World) -> None:

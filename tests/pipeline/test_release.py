@@ -413,7 +413,7 @@ def test_what_does_not_open_stays_held(agreed: World) -> None:
 
     from schemas.tables import FIXED_TABLES, QUARANTINE_KEYS
 
-    store = Store.open(agreed.store)
+    store = agreed.sealed_store()
     files = store.files(QUARANTINE_KEYS)
     kept = store.read_table(QUARANTINE_KEYS).filter(pq.filters_to_expression([("covers", "==", "bundle")]))
     with store.writer("shred-00001", QUARANTINE_KEYS, FIXED_TABLES[QUARANTINE_KEYS]) as writer:

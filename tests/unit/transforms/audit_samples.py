@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from tests.unit.transforms.store_samples import store_with_runs
+from tests.unit.transforms.store_samples import SEAL, SEAL_ROOT, store_with_runs
 from transforms.audit_log import merge, origin_of
 from transforms.audit_note import VerifierKey, verifier_of
 from transforms.key_files import INGEST, LOG_SIGNING, RELEASE, KeyDescription
@@ -25,6 +25,7 @@ class SampleKeys:
     side: str
     log_signing_key: Ed25519PrivateKey
     descriptions: tuple[KeyDescription, ...] = field(default=())
+    join_key: bytes = SEAL_ROOT
 
 
 def sample_keys(side: str, number: int, more: Sequence[str] = ()) -> SampleKeys:
@@ -44,9 +45,9 @@ def run_ids(first: int, count: int) -> dict[str, list[int]]:
 def logged_store(root: Path, runs: int = 3, keys: SampleKeys = SEALS) -> Store:
     """A store with so many runs, each merged by itself."""
     for number in range(runs):
-        store = store_with_runs(root, run_ids(number, 1))
+        store = store_with_runs(root, run_ids(number, 1), SEAL)
         merge(store, keys, NOW)
-    return Store.open(root)
+    return Store.open(root, SEAL)
 
 
 def verifiers(root: Path) -> list[VerifierKey]:

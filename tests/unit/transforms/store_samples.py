@@ -8,10 +8,19 @@ from pathlib import Path
 import pyarrow as pa
 
 from schemas.tables import QUARANTINE_BLOBS, TIME, column, telemetry_columns
+from transforms.manifest_seal import ManifestSeal, seal_of
 from transforms.manifests import FileRecord
 from transforms.partitioning import Partitioning
 from transforms.store import Store
 
+SEAL_ROOT = bytes(range(32))
+
+
+class _Side:
+    join_key = SEAL_ROOT
+
+
+SEAL = seal_of(_Side())
 CALLS = "telemetry/calls"
 BITRATE = column("bitrate", pa.float64(), "Sent", unit="kbps", classification="service.telemetry")
 CALLS_SCHEMA = pa.schema([*telemetry_columns(), BITRATE])
@@ -65,9 +74,9 @@ def write_calls(store: Store, run_id: str, rows: pa.Table) -> list[FileRecord]:
         return writer.close()
 
 
-def store_with_runs(root: Path, runs: dict[str, list[int]]) -> Store:
+def store_with_runs(root: Path, runs: dict[str, list[int]], seal: ManifestSeal | None = None) -> Store:
     """A store with one committed run for each entry."""
-    store = Store.open_or_create(root)
+    store = Store.open_or_create(root, seal)
     for run_id, participants in runs.items():
         store = store.commit(run_id, write_calls(store, run_id, calls(participants)), {"as_of": "2026-01-01"})
     return store

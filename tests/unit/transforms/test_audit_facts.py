@@ -12,6 +12,7 @@ import pytest
 
 from schemas.tables import DECISION_ITEMS, FIXED_TABLES, NEVER_REPLACED, TOMBSTONES
 from tests.unit.transforms.audit_samples import NOW, SEALS, verifiers
+from tests.unit.transforms.store_samples import SEAL
 from transforms.audit_entries import row_bytes, row_leaves, stated
 from transforms.audit_facts import EVIDENCE, audited
 from transforms.audit_log import merge
@@ -46,7 +47,7 @@ def written(store: Store, run_id: str, items: list[str]) -> list[FileRecord]:
 
 @pytest.fixture
 def erased(tmp_path: Path) -> Path:
-    store = Store.open_or_create(tmp_path)
+    store = Store.open_or_create(tmp_path, SEAL)
     adds = written(store, "erase-000001", ITEMS)
     own = {"type": "erasure", "items": len(ITEMS)}
     store.commit("erase-000001", adds, audited({"kind": "erase", **stated(own)}, store, adds))
@@ -55,7 +56,7 @@ def erased(tmp_path: Path) -> Path:
 
 
 def test_a_table_of_evidence_is_one_entry_behind_those_that_are_stated(tmp_path: Path) -> None:
-    store = Store.open_or_create(tmp_path)
+    store = Store.open_or_create(tmp_path, SEAL)
     adds = written(store, "erase-000001", ITEMS)
     facts = audited({"kind": "erase", **stated({"type": "erasure", "items": 9})}, store, adds)
     root = root_of(row_leaves(map(tombstone, reversed(ITEMS)))).hex()
@@ -92,7 +93,7 @@ def test_what_is_not_in_the_log_has_no_proof(erased: Path) -> None:
     [{"root": "0" * 64}, {"key": "kind"}, {"table": "telemetry/calls"}, {"table": "decisions/items"}],
 )
 def test_an_entry_that_states_what_is_not_so_proves_nothing(tmp_path: Path, change: dict[str, str]) -> None:
-    store = Store.open_or_create(tmp_path)
+    store = Store.open_or_create(tmp_path, SEAL)
     adds = written(store, "erase-000001", ITEMS)
     (entry,) = audited({}, store, adds)["audit"]
     store.commit("erase-000001", adds, stated({**entry, **change}))

@@ -29,7 +29,7 @@ from tests.unit.transforms.audit_samples import (
     sample_keys,
     verifiers,
 )
-from tests.unit.transforms.store_samples import store_with_runs
+from tests.unit.transforms.store_samples import SEAL, store_with_runs
 from transforms.audit_append import resume_log
 from transforms.audit_entries import PENDING, encode, leave_entry
 from transforms.audit_log import current_checkpoint, merge, origin_of
@@ -100,7 +100,7 @@ def test_a_merge_of_nothing_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_a_store_without_a_commit_has_no_log(tmp_path: Path) -> None:
-    store = Store.open_or_create(tmp_path)
+    store = Store.open_or_create(tmp_path, SEAL)
     left(store.files_of_store, 1)
     assert merge(store, SEALS, NOW) is None
     with pytest.raises(ConfigurationError) as caught:
@@ -109,7 +109,7 @@ def test_a_store_without_a_commit_has_no_log(tmp_path: Path) -> None:
 
 
 def test_an_older_store_gets_all_its_entries_at_once(tmp_path: Path) -> None:
-    store = store_with_runs(tmp_path, run_ids(0, 20))
+    store = store_with_runs(tmp_path, run_ids(0, 20), SEAL)
     merge(store, SEALS, NOW)
     assert [entry["manifest"] for entry in entries(tmp_path) if entry["type"] == "run"] == list(range(1, 21))
     assert verified(tmp_path).commits == 20
@@ -117,14 +117,14 @@ def test_an_older_store_gets_all_its_entries_at_once(tmp_path: Path) -> None:
 
 def test_both_sides_sign_one_log(tmp_path: Path) -> None:
     logged_store(tmp_path, 1)
-    merge(store_with_runs(tmp_path, run_ids(1, 1)), OPENS, NOW)
+    merge(store_with_runs(tmp_path, run_ids(1, 1), SEAL), OPENS, NOW)
     first, second = verifiers(tmp_path)
     content = current_checkpoint(Store.open(tmp_path).files_of_store)
     assert content is not None
     assert read_checkpoint(content, [second])
     with pytest.raises(PromiseBroken):
         read_checkpoint(content, [first])
-    merge(store_with_runs(tmp_path, run_ids(2, 1)), SEALS, NOW)
+    merge(store_with_runs(tmp_path, run_ids(2, 1), SEAL), SEALS, NOW)
     keys = [
         (entry["side"], entry["change"], entry["verifier"])
         for entry in entries(tmp_path)
@@ -135,14 +135,14 @@ def test_both_sides_sign_one_log(tmp_path: Path) -> None:
 
 
 def test_new_keys_and_keys_that_are_gone_are_entries(tmp_path: Path) -> None:
-    merge(store_with_runs(tmp_path, run_ids(0, 1)), sample_keys("ingest", 1, ["aa"]), NOW)
-    merge(store_with_runs(tmp_path, run_ids(1, 1)), sample_keys("ingest", 1, ["bb"]), NOW)
+    merge(store_with_runs(tmp_path, run_ids(0, 1), SEAL), sample_keys("ingest", 1, ["aa"]), NOW)
+    merge(store_with_runs(tmp_path, run_ids(1, 1), SEAL), sample_keys("ingest", 1, ["bb"]), NOW)
     changes = [(entry["change"], entry["key_id"]) for entry in entries(tmp_path) if entry["type"] == "key"]
     assert changes[1:] == [("new", "aa"), ("new", "bb"), ("gone", "aa")]
 
 
 def test_new_rules_are_entries(tmp_path: Path) -> None:
-    store = Store.open_or_create(tmp_path)
+    store = Store.open_or_create(tmp_path, SEAL)
     for number, rules in enumerate(["one", "one", "two"]):
         facts = {"kind": "release", "ledger": {"policy_hash": rules, "outcomes": {"RELEASE": number}}}
         store = store.commit(f"run-{number:06d}", [], facts)
@@ -198,9 +198,9 @@ def test_any_history_verifies_and_continues_each_of_its_checkpoints(
 ) -> None:
     root = tmp_path_factory.mktemp("history")
     kept, runs, waiting = [], 0, 0
-    store = store_with_runs(root, run_ids(0, 1))
+    store = store_with_runs(root, run_ids(0, 1), SEAL)
     for more, openings, keys in history:
-        store = store_with_runs(root, run_ids(runs := runs + 1, 1))
+        store = store_with_runs(root, run_ids(runs := runs + 1, 1), SEAL)
         for number in range(more):
             store = store.commit(f"bare-{runs}-{number:06d}", [], {})
         left_quickly(store.files_of_store, waiting, openings)
@@ -240,7 +240,7 @@ def killed_at(step: int, work: Callable[[], object]) -> bool:
 def before(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store whose log has no entry, some, or almost 256; then two more commits and an opening."""
     root = tmp_path_factory.mktemp("before")
-    store = Store.open_or_create(root)
+    store = Store.open_or_create(root, SEAL)
     if request.param:
         left_quickly(store.files_of_store, 1000, request.param - 3)
         merge(store := store.commit("run-000000", [], {}), SEALS, NOW)
@@ -257,7 +257,7 @@ def test_a_merge_killed_anywhere_leaves_a_log_that_verifies_and_the_next_finishe
     for step in range(1, 1000):
         root = tmp_path / f"{step:04d}"
         shutil.copytree(before, root)
-        store = Store.open(root)
+        store = Store.open(root, SEAL)
         was_killed = killed_at(step, partial(merge, store, SEALS, NOW))
         found = {code for code, _ in verify_log(str(root)).findings.listed}
         assert found <= {"AUDIT_LOG_MISSING", "AUDIT_COMMIT_UNLOGGED"}, step
@@ -290,7 +290,7 @@ def forged(root: Path, keys: SampleKeys, other: Path) -> None:
 def test_a_side_signs_nothing_that_does_not_continue_what_it_signed(tmp_path: Path) -> None:
     real, other = tmp_path / "real", tmp_path / "other"
     logged_store(real, 1, OPENS)
-    merge(store_with_runs(real, run_ids(1, 1)), SEALS, NOW)
+    merge(store_with_runs(real, run_ids(1, 1), SEAL), SEALS, NOW)
     other.mkdir()
     for path in (path for path in real.rglob("*") if path.is_file() and "log" not in path.parts):
         (other / path.relative_to(real)).parent.mkdir(parents=True, exist_ok=True)
@@ -305,7 +305,7 @@ def test_a_side_signs_nothing_that_does_not_continue_what_it_signed(tmp_path: Pa
             path.unlink()
     forged(real, SEALS, other)
     with pytest.raises(PromiseBroken) as caught:
-        merge(store_with_runs(real, run_ids(2, 1)), OPENS, NOW)
+        merge(store_with_runs(real, run_ids(2, 1), SEAL), OPENS, NOW)
     assert caught.value.code == "AUDIT_HISTORY_CHANGED"
     found = {code for code, _ in verify_log(str(real), verifiers(real)).findings.listed}
     assert "AUDIT_HISTORY_CHANGED" in found
@@ -326,8 +326,33 @@ def test_nothing_is_added_to_a_log_that_is_damaged(tmp_path: Path, path: str, co
     content[-2] ^= 1
     (tmp_path / path).write_bytes(bytes(content))
     with pytest.raises(PromiseBroken) as caught:
-        merge(store_with_runs(tmp_path, run_ids(9, 1)), SEALS, NOW)
+        merge(store_with_runs(tmp_path, run_ids(9, 1), SEAL), SEALS, NOW)
     assert caught.value.code in (code, "AUDIT_SIGNATURE")
+
+
+def test_a_log_that_a_stranger_signed_is_continued_by_nobody(tmp_path: Path) -> None:
+    store = logged_store(tmp_path, 2)
+    shutil.rmtree(tmp_path / "log")
+    stranger = sample_keys("release", 77)
+    merge(store, stranger, NOW)
+    for path in (tmp_path / "log" / "signers").iterdir():
+        path.write_bytes(b"0" * 64)  # whoever has not the store's keys cannot make it up
+    assert verify_log(str(tmp_path)).holds
+    for side in (SEALS, OPENS):
+        with pytest.raises(PromiseBroken, match="AUDIT_SIGNER_UNKNOWN"):
+            merge(store, side, NOW)
+    assert merge(store, stranger, NOW) is not None
+
+
+def test_a_side_whose_voucher_is_damaged_makes_it_again(tmp_path: Path) -> None:
+    logged_store(tmp_path, 2)
+    (voucher,) = (tmp_path / "log" / "signers").iterdir()
+    voucher.write_bytes(b"")
+    with pytest.raises(PromiseBroken, match="AUDIT_SIGNER_UNKNOWN"):
+        merge(store_with_runs(tmp_path, run_ids(8, 1), SEAL), OPENS, NOW)
+    merge(Store.open(tmp_path, SEAL), SEALS, NOW)
+    assert merge(store_with_runs(tmp_path, run_ids(9, 1), SEAL), OPENS, NOW) is not None
+    verified(tmp_path)
 
 
 def test_a_log_whose_checkpoint_is_gone_is_not_begun_anew(tmp_path: Path) -> None:
@@ -350,7 +375,7 @@ def test_a_log_that_was_deleted_is_begun_anew_by_no_run(tmp_path: Path) -> None:
 
 
 def test_a_run_killed_between_the_first_commit_and_the_log_is_made_up_for(tmp_path: Path) -> None:
-    store = store_with_runs(tmp_path, run_ids(0, 1))
+    store = store_with_runs(tmp_path, run_ids(0, 1), SEAL)
     resume_log(store.files_of_store.root, SEALS)
     assert verified(tmp_path).commits == 1
 
@@ -404,7 +429,7 @@ def test_two_merges_do_not_meet(tmp_path: Path) -> None:
 def test_merging_reads_no_more_of_a_long_log_than_its_edge(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = Store.open_or_create(tmp_path)
+    store = Store.open_or_create(tmp_path, SEAL)
     left_quickly(store.files_of_store, 0, 1100)
     store = store.commit("run-000001", [], {})
     merge(store, SEALS, NOW)

@@ -11,7 +11,7 @@ import pytest
 
 from schemas.errors import ConfigurationError, InfrastructureFault
 from tests.unit.transforms.audit_samples import NOW, OPENS, SEALS, logged_store, run_ids, verifiers
-from tests.unit.transforms.store_samples import store_with_runs
+from tests.unit.transforms.store_samples import SEAL, store_with_runs
 from tests.unit.transforms.test_audit_log import left_quickly
 from transforms import audit_log
 from transforms.audit_entries import Entry, commit_entries, stated
@@ -29,8 +29,8 @@ def logged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("logged")
     store = logged_store(root, 1)
     left_quickly(store.files_of_store, 0, 300)
-    merge(store_with_runs(root, run_ids(1, 1)), SEALS, NOW)
-    merge(store_with_runs(root, run_ids(2, 1)), OPENS, NOW)
+    merge(store_with_runs(root, run_ids(1, 1), SEAL), SEALS, NOW)
+    merge(store_with_runs(root, run_ids(2, 1), SEAL), OPENS, NOW)
     return root
 
 
@@ -57,8 +57,9 @@ def test_what_was_verified_is_told(logged: Path) -> None:
 
 
 def log_files(root: Path) -> list[str]:
+    """Files of the log, but for those that only the store's keys can judge."""
     found = (path for path in (root / "log").rglob("*") if path.is_file() and path.name != ".lock")
-    return sorted(str(path.relative_to(root)) for path in found)
+    return sorted(str(path.relative_to(root)) for path in found if path.parent.name != "signers")
 
 
 def test_any_changed_byte_of_the_log_is_found(copied: Path) -> None:
@@ -131,7 +132,7 @@ def rewrite_last_manifest(root: Path) -> None:
         (add_stray, "AUDIT_STRAY_FILE"),
         (lambda root: shutil.rmtree(root / "log"), "AUDIT_LOG_MISSING"),
         (lambda root: shutil.rmtree(root / "telemetry"), "AUDIT_FILE_DIFFERS"),
-        (lambda root: store_with_runs(root, run_ids(7, 1)), "AUDIT_COMMIT_UNLOGGED"),
+        (lambda root: store_with_runs(root, run_ids(7, 1), SEAL), "AUDIT_COMMIT_UNLOGGED"),
     ],
 )
 def test_what_is_done_to_a_store_is_named(copied: Path, spoil: Callable[[Path], None], code: str) -> None:
@@ -144,7 +145,7 @@ def test_what_is_done_to_a_store_is_named(copied: Path, spoil: Callable[[Path], 
 def test_a_log_that_goes_on_continues_what_was_kept(copied: Path) -> None:
     kept = current_checkpoint(LocalFiles(str(copied)))
     assert kept is not None
-    merge(store_with_runs(copied, run_ids(5, 1)), SEALS, NOW)
+    merge(store_with_runs(copied, run_ids(5, 1), SEAL), SEALS, NOW)
     result = verify_log(str(copied), verifiers(copied), [kept])
     assert result.holds
     assert 308 in result.earlier
@@ -152,7 +153,7 @@ def test_a_log_that_goes_on_continues_what_was_kept(copied: Path) -> None:
 
 def test_only_who_kept_a_checkpoint_finds_a_log_that_was_set_back(copied: Path, tmp_path: Path) -> None:
     back = Path(shutil.copytree(copied, tmp_path / "back"))
-    merge(store_with_runs(copied, run_ids(5, 1)), SEALS, NOW)
+    merge(store_with_runs(copied, run_ids(5, 1), SEAL), SEALS, NOW)
     kept = current_checkpoint(LocalFiles(str(copied)))
     assert kept is not None
     assert codes(back) == set()
@@ -165,7 +166,7 @@ def test_a_log_told_anew_under_the_same_keys_is_found_by_who_kept_a_checkpoint(c
     shutil.rmtree(copied / "log")
     merge(Store.open(copied), SEALS, NOW)
     left_quickly(LocalFiles(str(copied)), 0, 310)
-    merge(store_with_runs(copied, run_ids(5, 1)), SEALS, NOW)
+    merge(store_with_runs(copied, run_ids(5, 1), SEAL), SEALS, NOW)
     assert codes(copied) == set()
     assert codes(copied, kept) == {"AUDIT_HISTORY_CHANGED"}
 
@@ -185,12 +186,12 @@ def test_keys_from_outside_are_the_only_ones_that_count(copied: Path) -> None:
     ingest, _ = verifiers(copied)
     found = verify_log(str(copied), [ingest])
     assert [code for code, _ in found.findings.listed] == ["AUDIT_SIGNER_UNKNOWN"]
-    merge(store_with_runs(copied, run_ids(5, 1)), SEALS, NOW)
+    merge(store_with_runs(copied, run_ids(5, 1), SEAL), SEALS, NOW)
     assert verify_log(str(copied), [ingest]).holds
 
 
 def test_a_store_without_a_commit_has_no_log(tmp_path: Path) -> None:
-    Store.open_or_create(tmp_path)
+    Store.open_or_create(tmp_path, SEAL)
     with pytest.raises(ConfigurationError) as caught:
         verify_log(str(tmp_path))
     assert caught.value.code == "AUDIT_NO_LOG"
@@ -220,7 +221,7 @@ def test_a_commit_whose_entries_are_missing_or_double_is_found(
             yield from [entry] * (1 if entry["type"] == "run" else times)
 
     facts = stated({"type": "opening", "items": 1})
-    Store.open(copied).commit("run-000030", [], facts)
+    Store.open(copied, SEAL).commit("run-000030", [], facts)
     monkeypatch.setattr(audit_log, "commit_entries", told)
     merge(Store.open(copied), SEALS, NOW)
     assert codes(copied) == {"AUDIT_ENTRIES_DIFFER"}
@@ -232,7 +233,7 @@ def test_a_run_that_ends_meanwhile_is_no_finding(copied: Path, monkeypatch: pyte
     def meanwhile(self: LocalFiles, path: str) -> bytes:
         if path.startswith("log/tile") and not ran:
             ran.append(path)
-            merge(store_with_runs(copied, run_ids(20, 1)), SEALS, NOW)
+            merge(store_with_runs(copied, run_ids(20, 1), SEAL), SEALS, NOW)
         return reads(self, path)
 
     known = verifiers(copied)
@@ -242,7 +243,7 @@ def test_a_run_that_ends_meanwhile_is_no_finding(copied: Path, monkeypatch: pyte
 
 
 def test_findings_are_counted_beyond_those_that_are_listed(copied: Path) -> None:
-    store = Store.open(copied)
+    store = Store.open(copied, SEAL)
     for number in range(120):
         store = store.commit(f"bare-{number:06d}", [], {})
     result = verify_log(str(copied))

@@ -14,7 +14,7 @@ import pytest
 import transforms.commit_run as commit_run_module
 from schemas.errors import CofferdamError, InfrastructureFault, PromiseBroken
 from schemas.tables import FIXED_TABLES, LEDGER
-from tests.unit.transforms.store_samples import BY_DAY, CALLS, CALLS_SCHEMA, calls
+from tests.unit.transforms.store_samples import BY_DAY, CALLS, CALLS_SCHEMA, SEAL, calls
 from transforms.commit_run import RunSettings, commit_run, ledger_table
 from transforms.manifests import FileRecord
 from transforms.record_digests import RecordSum
@@ -64,7 +64,7 @@ def test_a_run_that_adds_up_is_committed_with_its_ledger(tmp_path: Path) -> None
     files = written(tmp_path)
     assert Store.open(str(tmp_path)).tables() == []
 
-    ledger = commit_run(chosen, files, counts(), read())
+    ledger = commit_run(chosen, SEAL, files, counts(), read())
 
     store = Store.open(str(tmp_path))
     assert set(store.tables()) == {CALLS, LEDGER}
@@ -83,7 +83,7 @@ def sum_of(parts: Iterable[RunCounts]) -> RunCounts:
 
 
 def test_the_ledger_says_everything_and_is_json(tmp_path: Path) -> None:
-    ledger = commit_run(settings(tmp_path), written(tmp_path), counts(), read())
+    ledger = commit_run(settings(tmp_path), SEAL, written(tmp_path), counts(), read())
     assert json.loads(json.dumps(ledger)) == ledger
     reconciliation = ledger.pop("reconciliation")
     assert reconciliation["findings"] == []
@@ -132,7 +132,7 @@ def test_a_type_that_is_missing_in_some_records_is_told_as_none(tmp_path: Path) 
     one.count(("zoom", None, Outcome.SEPARATED, None), 4)
     one.add_sum(Outcome.SEPARATED, RecordSum(4, 0, 0))
     seen = read(RecordSum(7, 7, 9))
-    ledger = commit_run(settings(tmp_path), written(tmp_path), [one, two], seen)
+    ledger = commit_run(settings(tmp_path), SEAL, written(tmp_path), [one, two], seen)
     assert [(row["event_type"], row["reason"], row["records"]) for row in ledger["by_type"]] == [
         ("-", "NOT_JSON", 1),
         ("-", "-", 4),
@@ -180,7 +180,7 @@ def test_a_run_that_does_not_add_up_commits_nothing(
     chosen, files, made, seen = settings(tmp_path), written(tmp_path), counts(), read()
     spoil(files, made, seen)
     with pytest.raises(PromiseBroken) as caught:
-        commit_run(chosen, files, made, seen)
+        commit_run(chosen, SEAL, files, made, seen)
     assert caught.value.code == "RUN_DOES_NOT_RECONCILE"
     assert "Nothing was committed" in caught.value.message
     store = Store.open(str(tmp_path))
@@ -189,9 +189,9 @@ def test_a_run_that_does_not_add_up_commits_nothing(
 
 def test_a_store_that_changed_meanwhile_is_not_committed_to(tmp_path: Path) -> None:
     mine, other = settings(tmp_path), settings(tmp_path, "20260302t100000z-00000002")
-    commit_run(other, written(tmp_path, other.run_id), counts(), read())
+    commit_run(other, SEAL, written(tmp_path, other.run_id), counts(), read())
     with pytest.raises(InfrastructureFault) as caught:
-        commit_run(mine, written(tmp_path), counts(), read())
+        commit_run(mine, SEAL, written(tmp_path), counts(), read())
     assert caught.value.code == "STORE_CHANGED"
     store = Store.open(str(tmp_path))
     assert store.snapshot.of_run(RUN) is None
@@ -200,16 +200,16 @@ def test_a_store_that_changed_meanwhile_is_not_committed_to(tmp_path: Path) -> N
 
 def test_a_commit_that_is_tried_again_changes_nothing(tmp_path: Path) -> None:
     chosen, files = settings(tmp_path), written(tmp_path)
-    first = commit_run(chosen, files, counts(), read())
+    first = commit_run(chosen, SEAL, files, counts(), read())
     version = Store.open(str(tmp_path)).version
-    assert commit_run(chosen, files, counts(), read()) == first
+    assert commit_run(chosen, SEAL, files, counts(), read()) == first
     store = Store.open(str(tmp_path))
     assert store.version == version
     assert store.read_table(LEDGER).num_rows == 2
 
 
 def test_a_run_of_nothing_is_committed_too(tmp_path: Path) -> None:
-    ledger = commit_run(settings(tmp_path), [], [], [])
+    ledger = commit_run(settings(tmp_path), SEAL, [], [], [])
     assert (ledger["records"], ledger["outcomes"]) == (0, {})
     assert Store.open(str(tmp_path)).snapshot.of_run(RUN) is not None
 
@@ -220,7 +220,7 @@ def test_an_error_that_nobody_planned_shows_no_value(tmp_path: Path, monkeypatch
 
     monkeypatch.setattr(commit_run_module, "ledger_table", stumble)
     with pytest.raises(CofferdamError) as caught:
-        commit_run(settings(tmp_path), written(tmp_path), counts(), read())
+        commit_run(settings(tmp_path), SEAL, written(tmp_path), counts(), read())
     assert caught.value.code == "STEP_FAILED"
     assert "Anna" not in str(caught.value)
     assert Store.open(str(tmp_path)).tables() == []
