@@ -24,6 +24,7 @@ from transforms.erase_orders import read_orders
 from transforms.faults import value_free
 from transforms.key_rotation import refuse_retired
 from transforms.keys import ReleaseKeys, load_release_keys
+from transforms.manifest_seal import seal_of
 from transforms.opening_warrants import FOR_REPROCESSING, Ground
 from transforms.reprocess import Reprocessing, ReprocessSettings
 from transforms.store import Store, new_run_id
@@ -77,7 +78,7 @@ def reprocess_store(request: ReprocessRequest, *, show_progress: bool = False) -
     contracts = load_contracts(files)
     keys = load_release_keys(request.keys)
     run_id = new_run_id(datetime.now(UTC))
-    with Store.open(request.store).writing(run_id) as current:
+    with Store.open(request.store, seal_of(keys)).writing(run_id) as current:
         refuse_retired(current.snapshot, keys.vault_id)
         refuse_erasure(current, keys)
         resume_log(request.store, keys)  # of a run that was killed; refuses a log that was changed
