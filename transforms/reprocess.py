@@ -29,7 +29,7 @@ from transforms.reprocess_epochs import Epochs
 from transforms.reprocess_fields import STAYS, FieldTaker, SealedFields, Taken, Told
 from transforms.reprocess_lookup import StoreLookup
 from transforms.reprocess_parts import parts_of
-from transforms.reprocess_records import SEPARATED, RecordTaker, SealedRecord
+from transforms.reprocess_records import MENDABLE, SEPARATED, RecordTaker, SealedRecord
 from transforms.reprocess_rewrite import Completion, Rewriter
 from transforms.reprocess_selection import Selection
 from transforms.reprocess_writer import Resealer, written_rows
@@ -99,7 +99,8 @@ class Reprocessing:
         self._lookup = StoreLookup(store)
         self.selection = Selection(
             store,
-            contracts,
+            contracts.by_event,
+            MENDABLE,
             settings.today - timedelta(days=settings.live_days),
             settings.today - timedelta(days=settings.rejected_days),
         )

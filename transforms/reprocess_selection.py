@@ -7,7 +7,7 @@ of its event. What an erasure has touched, and what is due to be erased by its a
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import date
 from typing import Any
 
@@ -15,12 +15,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.classification import UNCLASSIFIED_KIND
-from schemas.contract import ContractSet
 from schemas.tables import FIXED_TABLES, QUARANTINE_ITEMS, QUARANTINE_KEYS, QUARANTINE_REJECTED
 from transforms.erase_reach import is_in
 from transforms.manifests import FileRecord
 from transforms.reprocess_fields import ERASED, STAYS, UNKNOWN_TYPE, Told
-from transforms.reprocess_records import MENDABLE, NOT_MENDABLE, destroyed_among
+from transforms.reprocess_records import NOT_MENDABLE, destroyed_among
 from transforms.sealed_format import COVERS_DATA, HOLDS_REJECTED
 from transforms.store import Store
 from transforms.tombstones import destroyed_items, erased_events
@@ -34,13 +33,21 @@ class Selection:
 
     Args:
         store: The store.
-        contracts: The mended contracts.
+        types: Source and event type of the items to be chosen; None for any.
+        reasons: Reasons of the rejects to be chosen.
         first_item: First day whose items still live.
         first_reject: First day whose rejects still live.
     """
 
-    def __init__(self, store: Store, contracts: ContractSet, first_item: date, first_reject: date) -> None:
-        self._store, self._types = store, frozenset(contracts.by_event)
+    def __init__(
+        self,
+        store: Store,
+        types: Collection[tuple[str, str]] | None,
+        reasons: Collection[str],
+        first_item: date,
+        first_reject: date,
+    ) -> None:
+        self._store, self._types, self._reasons = store, types, reasons
         self.told: Counter[Told] = Counter()
         self.erased = frozenset(
             each.hex() for table in erased_events(store) for each in table.column("id_digest").to_pylist()
@@ -109,7 +116,7 @@ class Selection:
         chosen: set[bytes] = set()
         others: list[tuple[bytes, Told]] = []
         for key, source, event_type, event in self._values(QUARANTINE_ITEMS, columns, records):
-            if (source, event_type) not in self._types:
+            if self._types is not None and (source, event_type) not in self._types:
                 reason = UNKNOWN_TYPE
             elif event in self.erased:
                 reason = ERASED
@@ -128,10 +135,10 @@ class Selection:
         chosen: set[bytes] = set()
         others: list[tuple[bytes, Told]] = []
         for key, source, reason, last in self._values(QUARANTINE_REJECTED, columns, records):
-            if reason in MENDABLE and key not in aged:
+            if reason in self._reasons and key not in aged:
                 chosen.add(key)
             elif last:
-                why = TIME_TO_LIVE_OVER if reason in MENDABLE else NOT_MENDABLE
+                why = TIME_TO_LIVE_OVER if reason in self._reasons else NOT_MENDABLE
                 others.append((key, _stays(source, None, reason, why)))
         self._tell(others, chosen)
         return chosen

@@ -103,16 +103,18 @@ class Router:
             return fault.code
         return UNKNOWN_TYPE if value.kind == "object" else NOT_AN_EVENT
 
-    def _by_marks(self, record: bytes) -> EventShape | None:
-        """The shape named by the source's own type key; None where nothing claims the record."""
+    def named_type(self, record: bytes) -> tuple[str, str] | None:
+        """Source and event type as a record names them, None where it names none; both are its own words."""
         try:
-            marks = _marks(record)
-            source, mark = self._source_of(marks)
-            if mark is msgspec.UNSET:
-                return None
-            return self._shapes.get((source, str(_scalar(mark))))
+            source, mark = self._source_of(_marks(record))
+            return None if mark is msgspec.UNSET else (source, str(_scalar(mark)))
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
             return None
+
+    def _by_marks(self, record: bytes) -> EventShape | None:
+        """The shape named by the source's own type key; None where nothing claims the record."""
+        named = self.named_type(record)
+        return None if named is None else self._shapes.get(named)
 
     def _source_of(self, marks: _Marks) -> tuple[str, msgspec.Raw | msgspec.UnsetType]:
         named = {"cofferdam": marks.type, "zoom": marks.event, "zoom_rtms": marks.msg_type}
