@@ -20,18 +20,20 @@ from typing import Any, Final
 from schemas.contract import ContractSet
 from schemas.tables import QUARANTINE_ITEMS, QUARANTINE_REJECTED
 from schemas.telemetry import TelemetryTable, all_telemetry_tables, telemetry_tables
+from transforms.chunked_encryption import SealBroken
 from transforms.keys import ReleaseKeys
 from transforms.manifests import FileRecord
 from transforms.opening import join_rejected
 from transforms.opening_warrants import Ground
 from transforms.ordered_opening import OpenedKey, OrderedOpener
 from transforms.reprocess_epochs import Epochs
-from transforms.reprocess_fields import STAYS, FieldTaker, SealedFields, Taken, Told
+from transforms.reprocess_fields import FieldTaker, SealedFields, Taken
 from transforms.reprocess_lookup import StoreLookup
 from transforms.reprocess_parts import parts_of
-from transforms.reprocess_records import MENDABLE, SEPARATED, RecordTaker, SealedRecord
+from transforms.reprocess_records import MENDABLE, RecordTaker, SealedRecord
 from transforms.reprocess_rewrite import Completion, Rewriter
 from transforms.reprocess_selection import Selection
+from transforms.reprocess_told import SEPARATED, STAYS, Told
 from transforms.reprocess_writer import Resealer, written_rows
 from transforms.run_counts import RunCounts
 from transforms.sealed_format import unframe_parts
@@ -237,6 +239,7 @@ class Reprocessing:
 
     def _take_records(self, batch: list[OpenedKey]) -> None:
         """Take records in again; a key under which none could be stays."""
+        batch = [key for key in batch if self._is_whole(key)]
         records = [(key, record) for key in batch for record in self._records_of(key)]
         taken = self._records.take([record for _, record in records])
         self.told.update(taken.told)
@@ -255,6 +258,18 @@ class Reprocessing:
         for key in batch:
             if key.key_id in self.retired:
                 self._reseal_rejects(key, stays[key.key_id])
+
+    def _is_whole(self, key: OpenedKey) -> bool:
+        """Whether all pieces of the records under a key are there and told of; else it stays as it is."""
+        rows = self.selection.rows_of_rejects(key.key_id)
+        try:
+            names = [item.item_id.hex() for item in key.items]
+            if len(join_rejected(key.items)) == len(rows) and rows.keys() >= set(names):
+                return True
+            self.opener.broken[key.key_id] = ROW_OF_ITEM_MISSING
+        except SealBroken as error:
+            self.opener.broken[key.key_id] = error.code
+        return False
 
     def _records_of(self, key: OpenedKey) -> Iterator[SealedRecord]:
         rows = self.selection.rows_of_rejects(key.key_id)

@@ -36,26 +36,25 @@ from transforms.reprocess_parts import (
     unknown_key,
     value_of,
 )
+from transforms.reprocess_told import (
+    DOES_NOT_FIT,
+    EMPTY,
+    ENVELOPE_FIELD,
+    ERASED,
+    NESTED_ARRAY,
+    NO_EFFECT,
+    PLACE_UNCLEAR,
+    REPEATED,
+    STAYS,
+    STILL_UNKNOWN,
+    UNKNOWN_TYPE,
+    Told,
+    becomes,
+)
 from transforms.shape_columns import ShapeColumns
-
-UNKNOWN_TYPE: Final = "UNKNOWN_TYPE"
-ERASED: Final = "ERASED"
-REPEATED: Final = "REPEATED"
-STILL_UNKNOWN: Final = "STILL_UNKNOWN"
-DOES_NOT_FIT: Final = "DOES_NOT_FIT"
-PLACE_UNCLEAR: Final = "PLACE_UNCLEAR"
-ENVELOPE_FIELD: Final = "ENVELOPE_FIELD"
-NESTED_ARRAY: Final = "NESTED_ARRAY"
-NO_EFFECT: Final = "NO_EFFECT"
 
 FIXED_ROLES: Final = ("id", "source", "time", "tenant", "meeting", "participant")
 """Roles of an envelope: who, where and when an event is about is told by all its rows, and sealed to them."""
-
-EMPTY: Final = "empty"
-TELEMETRY: Final = "telemetry"
-SEALED: Final = "sealed"
-DROPPED: Final = "dropped"
-STAYS: Final = "stays"
 
 
 @dataclass(frozen=True)
@@ -81,19 +80,6 @@ class SealedFields:
     def folder(self) -> str:
         """The folder by day of its event's rows."""
         return day_folder(self.row["event_time"])
-
-
-@dataclass(frozen=True)
-class Told:
-    """What became of values, told without any of them: a field of the contract, an outcome, a reason."""
-
-    source: str
-    event_type: str
-    held_as: str
-    field: str
-    outcome: str
-    lane: str = ""
-    reason: str = ""
 
 
 @dataclass
@@ -394,13 +380,4 @@ def _told_part(fields: SealedFields, judged: _Judged) -> Iterator[Told]:
     elif not judged.touched:
         yield Told(*about, where, EMPTY)
     for entry in judged.touched if not judged.reason else ():
-        yield Told(*about, entry.dotted, *_becomes(entry))
-
-
-def _becomes(entry: Field) -> tuple[str, str]:
-    """Outcome and lane of a field's value."""
-    if entry.protection is Protection.DROP:
-        return DROPPED, entry.lane.value
-    if entry.protection is Protection.SEAL:
-        return f"{SEALED} {'by sibling' if entry.kind_by else entry.kind}", "content"
-    return TELEMETRY, "metadata" if entry.protection is not Protection.KEEP else entry.lane.value
+        yield Told(*about, entry.dotted, *becomes(entry))

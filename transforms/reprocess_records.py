@@ -20,17 +20,21 @@ from transforms.keys import ReleaseKeys
 from transforms.pseudonym_spaces import PseudonymSpaces
 from transforms.record_digests import RecordDigester
 from transforms.reprocess_epochs import EPOCH_UNLINKED, Epochs
-from transforms.reprocess_fields import ERASED, STAYS, STILL_UNKNOWN, Told
 from transforms.reprocess_lookup import StoreLookup, day_folder
+from transforms.reprocess_told import (
+    DUPLICATE,
+    ERASED,
+    NOT_MENDABLE,
+    SEPARATED,
+    STAYS,
+    STILL_UNKNOWN,
+    Told,
+)
 from transforms.routing import NOT_AN_EVENT, UNKNOWN_TYPE
 from transforms.separate import ID_COLLISION, Separated, Separator
 
 MENDABLE: Final = (UNKNOWN_TYPE, NOT_AN_EVENT)
 """Reasons that a contract can take away; no contract makes JSON of what is none."""
-
-SEPARATED: Final = "separated"
-DUPLICATE: Final = "duplicate"
-NOT_MENDABLE: Final = "NOT_MENDABLE"
 
 
 @dataclass(frozen=True)
@@ -240,13 +244,4 @@ def destroyed_among(tables: Iterable[pa.Table], wanted: frozenset[str]) -> froze
     )
 
 
-__all__ = [
-    "DUPLICATE",
-    "MENDABLE",
-    "NOT_MENDABLE",
-    "SEPARATED",
-    "RecordTaker",
-    "SealedRecord",
-    "TakenRecords",
-    "destroyed_among",
-]
+__all__ = ["MENDABLE", "RecordTaker", "SealedRecord", "TakenRecords", "destroyed_among"]

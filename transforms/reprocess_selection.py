@@ -18,13 +18,12 @@ from schemas.classification import UNCLASSIFIED_KIND
 from schemas.tables import FIXED_TABLES, QUARANTINE_ITEMS, QUARANTINE_KEYS, QUARANTINE_REJECTED
 from transforms.erase_reach import is_in
 from transforms.manifests import FileRecord
-from transforms.reprocess_fields import ERASED, STAYS, UNKNOWN_TYPE, Told
-from transforms.reprocess_records import NOT_MENDABLE, destroyed_among
+from transforms.reprocess_records import destroyed_among
+from transforms.reprocess_told import ERASED, NOT_MENDABLE, STAYS, TIME_TO_LIVE_OVER, UNKNOWN_TYPE, Told
 from transforms.sealed_format import COVERS_DATA, HOLDS_REJECTED
 from transforms.store import Store
 from transforms.tombstones import destroyed_items, erased_events
 
-TIME_TO_LIVE_OVER = "TIME_TO_LIVE_OVER"
 _OF_UNCLASSIFIED = f"{QUARANTINE_ITEMS}/kind={UNCLASSIFIED_KIND}/"
 
 
