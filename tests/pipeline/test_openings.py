@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from schemas.consent_files import append_lines
 from schemas.errors import PromiseBroken
-from schemas.tables import OPENINGS
+from schemas.tables import OPENINGS, ROSTER
 from tests.pipeline.release_world import World, meeting
+from tests.unit.transforms.store_samples import forge_manifest
 from transforms import release_steps
 from transforms.keys import load_release_keys
+from transforms.manifest_seal import ManifestSeal
 from transforms.opening_warrants import check_warrant, warrant_of_row
+from transforms.pseudonyms import join_pseudonyms
 from transforms.release_content import ContentReleaser, with_warrants
 from transforms.store import Store
 
@@ -71,6 +78,36 @@ def test_openings_of_a_release_that_was_stopped_stay_on_record(
     assert agreed.release()["stopped"] == "RELEASE_OVERTAKEN"
     assert [len(row["item_ids"]) for row in agreed.rows(OPENINGS)] == [2]
     assert agreed.released() == []
+
+
+def without_eve(world: World) -> None:
+    """Take Eve out of the roster as whoever can write to the store could, with digests that fit."""
+    store = Store.open(world.store)
+    (record,) = store.files(ROSTER)
+    pseudonyms = join_pseudonyms(load_release_keys(world.keys / "release"))
+    (eve,) = pseudonyms.pseudonymise(["eve"], identifier_type="cofferdam.user_id").to_pylist()
+    path = world.store / record.path
+    rows = pq.read_table(path)
+    others = [place for place, row in enumerate(rows.to_pylist()) if eve not in str(row["subjects"])]
+    assert len(others) < rows.num_rows
+    pq.write_table(rows.take(others), path)
+    content = path.read_bytes()
+    changed = msgspec.structs.replace(record, size=len(content), sha256=hashlib.sha256(content).hexdigest())
+    kept = [each for each in store.snapshot.manifests[0].adds if each.path != record.path]
+    forge_manifest(world.store, 1, adds=(*kept, changed))
+    shutil.rmtree(world.store / "log")
+
+
+def test_a_roster_that_was_forged_with_its_manifest_opens_nothing(
+    agreed: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agreed.say("ada", scope="meeting:m2")
+    without_eve(agreed)
+    with pytest.raises(PromiseBroken, match="STORE_MANIFEST_SEAL"):
+        agreed.release()
+    assert agreed.rows(OPENINGS) == []
+    monkeypatch.setattr(ManifestSeal, "check", lambda *_: None)
+    assert agreed.release()["released"] == 3  # nothing but the seal was in its way
 
 
 def unsigned(tasks: pa.Table, *_: object) -> pa.Table:

@@ -13,7 +13,14 @@ import msgspec
 import pytest
 
 from schemas.errors import InfrastructureFault, PromiseBroken
-from tests.unit.transforms.store_samples import CALLS, SEAL, calls, store_with_runs, write_calls
+from tests.unit.transforms.store_samples import (
+    CALLS,
+    SEAL,
+    calls,
+    forge_manifest,
+    store_with_runs,
+    write_calls,
+)
 from transforms.keys import create_key_directory, load_ingest_keys, load_release_keys
 from transforms.manifest_seal import seal_of
 from transforms.manifests import Manifest
@@ -26,19 +33,6 @@ RUNS = {"run-000001": [1], "run-000002": [2], "run-000003": [3]}
 def root(tmp_path: Path) -> Path:
     store_with_runs(tmp_path / "store", RUNS, SEAL)
     return tmp_path / "store"
-
-
-def rewritten(root: Path, number: int, **changes: Any) -> None:
-    """Change a manifest as whoever can write to the store could: those after it follow it again."""
-    previous = None
-    for path in sorted((root / "manifests").glob("*.json")):
-        manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
-        if manifest.number == number:
-            manifest = msgspec.structs.replace(manifest, **changes)
-        if previous is not None:
-            manifest = msgspec.structs.replace(manifest, previous=previous)
-        path.write_bytes(manifest.encoded())
-        previous = hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def refused(root: Path) -> str:
@@ -62,7 +56,7 @@ def test_what_was_committed_with_the_keys_is_read_with_them(root: Path) -> None:
 )
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_a_manifest_that_was_changed_is_refused(root: Path, number: int, changes: dict[str, Any]) -> None:
-    rewritten(root, number, **changes)
+    forge_manifest(root, number, **changes)
     assert f"{number:010d}.json" in refused(root)
 
 
@@ -71,13 +65,13 @@ def test_a_file_that_was_replaced_together_with_its_digest_is_refused(root: Path
     (root / record.path).write_bytes(b"another roster")
     digest = hashlib.sha256(b"another roster").hexdigest()
     others = Store.open(root).snapshot.manifests[1].adds[1:]
-    rewritten(root, 2, adds=(msgspec.structs.replace(record, size=14, sha256=digest), *others))
+    forge_manifest(root, 2, adds=(msgspec.structs.replace(record, size=14, sha256=digest), *others))
     refused(root)
 
 
 def test_a_seal_fits_its_own_place_only(root: Path) -> None:
     first, second = Store.open(root).snapshot.manifests[:2]
-    rewritten(root, 2, seal=first.seal)
+    forge_manifest(root, 2, seal=first.seal)
     assert second.path in refused(root)
 
 
