@@ -18,6 +18,14 @@ _PATH = click.Path(path_type=Path)
 @click.command(name="export-telemetry")
 @click.option("--store", required=True, metavar="DIR", help="The store.")
 @click.option(
+    "--keys",
+    "keys_path",
+    required=True,
+    type=_PATH,
+    metavar="DIR",
+    help="The release side: KEYS/release. It signs the audit log.",
+)
+@click.option(
     "--consents",
     multiple=True,
     required=True,
@@ -32,6 +40,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--json", "as_json", is_flag=True, help="Print the lineage as JSON.")
 def export_telemetry(
     store: str,
+    keys_path: Path,
     consents: tuple[Path, ...],
     registry: Path,
     purpose: str,
@@ -44,18 +53,27 @@ def export_telemetry(
     Telemetry is who met whom, when, and on what device: using it for more than running the service is decided
     like content, meeting by meeting. What was decided with other records, another registry or other rows than
     there are now counts no longer; run `cofferdam release` again. Beside the Parquet files, lineage.json says
-    what they rest on.
+    what they rest on. The export stays on record in the store and in its audit log, so that an erasure can
+    name it to be recalled.
 
-    Exit codes: 0 written, 2 nothing was decided for the purpose or the folder exists, 3 the decisions are out
-    of date or a file cannot be used.
+    Exit codes: 0 written, 1 the audit log was changed, 2 nothing was decided for the purpose or the folder
+    exists, 3 the decisions are out of date, an erasure is not finished, or a file cannot be used.
     """
+    from pipelines.audit_report import checkpoint_of, checkpoint_text
+
     with quiet_start():
         from transforms.telemetry_export import Export, export_telemetry
+    from transforms.keys import load_release_keys
 
-    export = Export(store, purpose, recipient, tuple(map(str, consents)), str(registry))
     with reported():
+        keys = load_release_keys(keys_path)
+        export = Export(store, purpose, recipient, tuple(map(str, consents)), str(registry), keys)
         lineage = export_telemetry(export, output)
-    click.echo(json.dumps(lineage, indent=2) if as_json else _as_text(lineage, output))
+    if as_json:
+        click.echo(json.dumps({**lineage, "checkpoint": checkpoint_of(store)}, indent=2))
+    else:
+        click.echo(_as_text(lineage, output))
+        click.echo(checkpoint_text(store))
 
 
 def _as_text(lineage: dict[str, Any], output: Path) -> str:

@@ -20,7 +20,7 @@ from schemas.errors import ConfigurationError
 from schemas.registry import Registry
 from schemas.registry_attestation import require_signer
 from schemas.tables import OPENINGS
-from transforms.audit_entries import leave_entry, stated
+from transforms.audit_entries import ACCESS, leave_entry, stated
 from transforms.audit_facts import audited
 from transforms.audit_log import merge
 from transforms.consent_intake import plan_records
@@ -28,6 +28,7 @@ from transforms.erase_reach import Identifier, Spaces, read_subject
 from transforms.erase_search import StoreSearch
 from transforms.faults import value_free
 from transforms.keys import ReleaseKeys, load_release_keys
+from transforms.manifest_seal import seal_of
 from transforms.manifests import FileRecord
 from transforms.pseudonyms import TENANT_TYPE
 from transforms.release_rules import ReleaseRequest
@@ -45,9 +46,6 @@ from transforms.subject_items import OwnItems, claims_of, fates_of, items_of, mi
 from transforms.subject_records import OwnRecords, records_of, registered_of
 from transforms.subject_rows import OwnRows, Presence, presence_of, telemetry_of
 from transforms.subject_search import Found, Person, Section, find_person, person_of
-
-ACCESS: Final = "access"
-"""Type of entries in the audit log, and kind of commits, about what a person was told."""
 
 FORMAT: Final = "cofferdam-subject-archive/1"
 _SHORTEST_VALUE: Final = 3
@@ -113,9 +111,9 @@ def run_subject_export(options: SubjectOptions) -> dict[str, Any]:
     collected = _Collected(options, registry, keys, contracts, person)
     with value_free("put the archive together"):
         if options.output is None:
-            collected.collect(Store.open(options.store))
+            collected.collect(Store.open(options.store, seal_of(keys)))
             return {**collected.ledger(run_id), "dry_run": True}
-        with Store.open(options.store).writing(run_id) as current:
+        with Store.open(options.store, seal_of(keys)).writing(run_id) as current:
             # Of a run that was killed; refuses a log that was changed.
             merge(current, keys, datetime.now(UTC), may_begin=False)
             collected.collect(current)

@@ -37,6 +37,7 @@ DECISION_CLASSES = "decisions/classes"
 DECISION_ITEMS = "decisions/items"
 DECISION_TELEMETRY = "decisions/telemetry"
 DECISION_EXPORTS = "decisions/exports"
+TELEMETRY_EXPORTS = "decisions/telemetry_exports"
 OPENINGS = "openings"
 RELEASED = "released"
 TOMBSTONES = "tombstones/items"
@@ -532,6 +533,24 @@ _DECISION_EXPORTS = pa.schema(
     ]
 )
 
+_TELEMETRY_EXPORTS = pa.schema(
+    [
+        column("run_id", pa.string(), "Run that took it out"),
+        column("decided_by", pa.string(), "Run whose decisions let it go"),
+        _purpose(),
+        _recipient(),
+        column("table", pa.string(), "Telemetry table, as the store names it"),
+        column("rows", pa.int64(), "Rows that went", unit="rows"),
+        column("file", pa.string(), "File of the export that holds them"),
+        column("sha256", pa.string(), "SHA-256 of that file"),
+        column("decisions", _WORDS, "Decisions that they rest on, sorted", storage=DISTINCT),
+        _hash("policy_hash", "the policies"),
+        _hash("registry_hash", "the registry"),
+        column("records_seen", pa.string(), "Number and order-independent digest of all records"),
+        _as_of(),
+    ]
+)
+
 _OPENINGS = pa.schema(
     [
         column("run_id", pa.string(), "Run that opened it"),
@@ -571,12 +590,16 @@ _ERASED_EVENTS = pa.schema(
 _RECALLS = pa.schema(
     [
         column("run_id", pa.string(), "Erasure that recalls it"),
-        column("export_run_id", pa.string(), "Run that released it"),
+        column("export_run_id", pa.string(), "Run that released it, or took it out"),
         column("purpose", pa.string(), "Purpose that it was released for (registered)"),
         column("recipient", pa.string(), "Who received it (closed set)"),
-        _kind(),
+        column("kind", pa.string(), "Kind of content (closed set), or telemetry"),
         column("reason", pa.string(), "Why it is recalled (closed set of codes)"),
-        column("item_ids", _list_of(pa.string()), "Items to be deleted by whoever received them, sorted"),
+        column(
+            "item_ids",
+            _list_of(pa.string()),
+            "Ids of items, or of telemetry's events, to be deleted by whoever received them, sorted",
+        ),
         column("files", _list_of(pa.string()), "Files of the export that held them, as they were released"),
         column("as_of", TIME, "Instant of the decision", unit="ms since 1970 UTC"),
     ]
@@ -634,6 +657,7 @@ FIXED_TABLES: Mapping[str, pa.Schema] = MappingProxyType(
         DECISION_ITEMS: _DECISION_ITEMS,
         DECISION_TELEMETRY: _DECISION_TELEMETRY,
         DECISION_EXPORTS: _DECISION_EXPORTS,
+        TELEMETRY_EXPORTS: _TELEMETRY_EXPORTS,
         OPENINGS: _OPENINGS,
         RELEASED: _RELEASED,
         TOMBSTONES: _TOMBSTONES,
@@ -654,6 +678,7 @@ PREVIEW_COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         DECISION_ITEMS: ("item_id", "purpose", "recipient", "decision", "primary"),
         DECISION_TELEMETRY: ("table", "kind", "purpose", "recipient", "rows", "decision", "primary"),
         DECISION_EXPORTS: ("purpose", "recipient", "kind", "items", "records"),
+        TELEMETRY_EXPORTS: ("run_id", "table", "purpose", "recipient", "rows"),
         OPENINGS: ("run_id", "ground", "kind", "purpose", "recipient", "beside", "outcome"),
         RELEASED: ("item_id", "kind", "purpose", "recipient", "decision_id"),
         TOMBSTONES: ("run_id", "item_id", "kind", "reason"),

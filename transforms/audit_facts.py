@@ -19,12 +19,14 @@ from schemas.tables import (
     ERASED_EVENTS,
     OPENINGS,
     RECALLS,
+    TELEMETRY_EXPORTS,
     TOMBSTONES,
 )
 from transforms.audit_entries import (
     AUDIT,
     DECISIONS,
     ERASURE,
+    EXPORT,
     OPENING,
     RELEASE,
     Entry,
@@ -42,6 +44,7 @@ EVIDENCE = {
     DECISION_CLASSES: (DECISIONS, "decision_id"),
     DECISION_TELEMETRY: (DECISIONS, "decision_id"),
     DECISION_EXPORTS: (RELEASE, "run_id"),
+    TELEMETRY_EXPORTS: (EXPORT, "run_id"),
     OPENINGS: (OPENING, "decision_id"),
     TOMBSTONES: (ERASURE, "item_id"),
     ERASED_EVENTS: (ERASURE, "id_digest"),

@@ -126,8 +126,22 @@ def refuse_unfinished(files: StoreFiles, keys: ReleaseKeys, rules: ReleaseRules)
     """
     for order in read_orders(files, keys):
         if order.held_in is None or not all(is_held(rules, *place) for place in order.held_in):
-            message = "an erasure is not finished, so nothing is released; run `cofferdam erase` again first"
-            raise InfrastructureFault("ERASURE_UNFINISHED", message)
+            raise _unfinished()
+
+
+def refuse_interrupted(files: StoreFiles, keys: ReleaseKeys) -> None:
+    """Let nothing be taken out while an erasure that was interrupted waits to be carried out.
+
+    Raises:
+        InfrastructureFault: ``ERASURE_UNFINISHED``.
+    """
+    if any(order.held_in is None for order in read_orders(files, keys)):
+        raise _unfinished()
+
+
+def _unfinished() -> InfrastructureFault:
+    message = "an erasure is not finished, so nothing is released; run `cofferdam erase` again first"
+    return InfrastructureFault("ERASURE_UNFINISHED", message)
 
 
 def is_held(rules: ReleaseRules, tenant: str | None, meeting: str | None) -> bool:

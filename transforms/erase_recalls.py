@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -11,9 +12,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.tables import DECISION_EXPORTS, FIXED_TABLES, RECALLS, RELEASED
+from transforms import store_reading
 from transforms.erase_plan import ErasurePlan
-from transforms.erase_reach import WITHDRAWN, is_in
+from transforms.erase_reach import DECLARED_DUE, ERASURE_REQUESTED, WITHDRAWN, is_in
+from transforms.erase_reach import Scope as Places
+from transforms.erase_rows import Edit, edited, needed_columns
 from transforms.store import Store
+from transforms.telemetry_exports import KIND, Scope, exports_of
 
 COPIES: Final = "copies"
 """Key of an erasure's facts: for each rewritten file of released copies, the one that it replaced."""
@@ -48,6 +53,10 @@ def recall_rows(store: Store, plan: ErasurePlan, run_id: str, as_of: datetime) -
         found = grouped[exports.get(origin, ""), copy.purpose, copy.recipient, copy.kind, copy.reason]
         found["item_ids"].add(item)
         found["files"].add(origin)
+    for export, reason, events in telemetry_recalls(store, plan):
+        found = grouped[export["run_id"], export["purpose"], export["recipient"], KIND, reason]
+        found["item_ids"].update(events)
+        found["files"].add(export["file"])
     names = ("export_run_id", "purpose", "recipient", "kind", "reason")
     rows = [
         {
@@ -73,6 +82,47 @@ def _copies(store: Store, plan: ErasurePlan) -> Iterator[tuple[_Copy, str]]:
                 item = row.pop("item_id")
                 reason = reasons.get(item) or plan.copies.get((item, row["purpose"]), WITHDRAWN)
                 yield _Copy(file=edit.path, reason=reason, **row), item
+
+
+# --- telemetry that was taken out ---------------------------------------------------------------------------
+
+
+def telemetry_recalls(store: Store, plan: ErasurePlan) -> Iterator[tuple[Mapping[str, Any], str, set[str]]]:
+    """Exports of telemetry that can hold rows which go: a row of the export, the reason, ids of events.
+
+    Which rows an export held follows from the meetings that it was let to hold. One that came into such a
+    meeting later is named, too: nobody is harmed by a recall of what is not there.
+
+    Args:
+        store: The store before the erasure.
+        plan: The erasure.
+    """
+    exports = list(exports_of(store))
+    tables = {export["table"] for export, _ in exports}
+    for edit in plan.edits if exports else ():
+        if edit.table not in tables:
+            continue
+        for (scope, reason), events in _going(store, edit).items():
+            for export, scopes in exports:
+                if export["table"] == edit.table and scope in scopes:
+                    yield export, reason, events
+
+
+def _going(store: Store, edit: Edit) -> dict[tuple[Scope, str], set[str]]:
+    """Events whose rows go from a file of telemetry, or lose a name, by meeting and reason."""
+    record = store.snapshot.live[edit.path]
+    schema = store_reading.schema_of(store.files_of_store, record.table, [record])
+    of_people = replace(edit, space=replace(edit.space, gone=Places()))
+    found: dict[tuple[Scope, str], set[str]] = defaultdict(set)
+    for batch in store.scan(record.table, needed_columns(record.table, schema), records=[record]):
+        rows = pa.Table.from_batches([batch])
+        asked = set(edited(of_people, rows).events)
+        for row in rows.filter(
+            pa.array(is_in(rows.column("event_id"), edited(edit, rows).events))
+        ).to_pylist():
+            reason = ERASURE_REQUESTED if row["event_id"] in asked else DECLARED_DUE
+            found[(row["tenant"], row["meeting"]), reason].add(row["event_id"])
+    return found
 
 
 def released_by(store: Store) -> Callable[[str], str]:

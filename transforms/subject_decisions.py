@@ -18,6 +18,7 @@ from schemas.tables import DECISION_CLASSES, DECISION_ITEMS, DECISION_TELEMETRY
 from transforms.erase_search import StoreSearch
 from transforms.subject_rows import OwnRows
 from transforms.subject_search import Section
+from transforms.telemetry_exports import scopes_of
 from validation.decisions import RELEASE
 from validation.reasons import CATALOGUE
 
@@ -126,7 +127,7 @@ class Decisions:
     def _telemetry(self, rows: OwnRows) -> Iterator[dict[str, Any]]:
         if DECISION_TELEMETRY not in self._store.tables():
             return
-        scopes = dict(_scopes(rows))
+        scopes = {table: scopes_of(found) for table, found in rows.tables.items()}
         where = _among("table", scopes)
         for batch in self._store.scan(DECISION_TELEMETRY, [*_TELEMETRY, "tenant", "decision"], where):
             for row in batch.to_pylist():
@@ -137,13 +138,6 @@ class Decisions:
 
 def _among(column: str, values: Iterable[str]) -> pc.Expression:
     return pc.field(column).isin(pa.array(sorted(values), pa.string()))
-
-
-def _scopes(rows: OwnRows) -> Iterator[tuple[str, set[tuple[str | None, str | None]]]]:
-    for table, found in rows.tables.items():
-        pairs = pa.table({name: found.column(name) for name in ("tenant", "meeting")})
-        distinct = pairs.group_by(["tenant", "meeting"]).aggregate([]).to_pylist()
-        yield table, {(row["tenant"], row["meeting"]) for row in distinct}
 
 
 def _explained(code: str) -> dict[str, str]:

@@ -30,12 +30,14 @@ from transforms.erase_search import StoreSearch
 from transforms.sealed_format import ITEM_ID_BYTES
 from transforms.subject_rows import OwnRows
 from transforms.subject_search import Section
+from transforms.telemetry_exports import KIND, exports_of, scopes_of
 
 _KIND_DIGITS: Final = 2
 _SEALING: Final = ("key_id", "blob_part")
 _MIXED: Final = ("item_id", "kind", "source", "event_type", "meeting_join", "event_time")
 _BLOB: Final = ("key_id", "part", "kind", "contract", "item_ids", "sender")
-_EXPORTS: Final = ("run_id", "purpose", "recipient", "kind", "as_of", "policy_hash", "registry_hash")
+_RULES: Final = ("policy_hash", "registry_hash")
+_EXPORTS: Final = ("run_id", "purpose", "recipient", "kind", "as_of", *_RULES)
 
 
 @dataclass(frozen=True)
@@ -156,6 +158,9 @@ def fates_of(search: StoreSearch, join: Space, items: OwnItems, telemetry: OwnRo
     about = "The exports that these copies were part of, with the rules that they rest on."
     exports = _rows(search, DECISION_EXPORTS, "run_id", runs, _EXPORTS)
     yield Section("exports", "Exports", about, exports)
+    taken = list(_taken_out(search, telemetry))
+    about = "Telemetry that was taken out for a purpose and can hold rows of the person."
+    yield Section("telemetry_exports", "Exports of telemetry", about, taken)
     about = "Exports whose recipients were told to delete the person's content."
     yield Section("recalls", "Recalls", about, list(_recalls(search, own)))
     about = "Every time that the person's sealed content was opened, by whose decision and for what."
@@ -186,6 +191,14 @@ def _copies(search: StoreSearch, named: frozenset[str], own: frozenset[str]) -> 
         for rows in search.rows(record, columns):
             for row in _where(rows, is_in(rows.column("item_id"), own)):
                 yield {**row, "export_run_id": run_of(record.path)}
+
+
+def _taken_out(search: StoreSearch, telemetry: OwnRows) -> Iterator[dict[str, Any]]:
+    own = {table: scopes_of(rows) for table, rows in telemetry.tables.items()}
+    columns = ("run_id", "decided_by", "purpose", "recipient", "table", "as_of", *_RULES)
+    for export, scopes in exports_of(search.store):
+        if not scopes.isdisjoint(own.get(export["table"], ())):
+            yield {"kind": KIND, **{name: export[name] for name in columns}}
 
 
 def _rows(

@@ -2,34 +2,40 @@
 
 What was decided holds for the records, the registry and the rows that it was decided from. If any of them is
 another one now, nothing is taken out until a release has decided again: a withdrawal counts from the moment
-that its record is there.
+that its record is there. What was taken out stays on record, so that an erasure can recall it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import secrets
 import shutil
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from schemas.errors import ConfigurationError, InfrastructureFault
-from schemas.tables import DECISION_TELEMETRY
+from schemas.tables import FIXED_TABLES, TELEMETRY_EXPORTS
+from transforms.audit_append import append_to_log, resume_log
+from transforms.audit_entries import EXPORT, leave_entry, stated
+from transforms.audit_facts import audited
 from transforms.commit_release import look_again
+from transforms.erase_orders import refuse_interrupted
+from transforms.keys import ReleaseKeys
+from transforms.manifest_seal import seal_of
+from transforms.release_rules import ReleaseRequest
 from transforms.release_settings import ReleaseSettings
-from transforms.store import Store
+from transforms.store import Store, new_run_id
+from transforms.telemetry_exports import Scope, allowed_scopes
 from transforms.telemetry_scopes import basis_of, telemetry_tables
-from validation.decisions import RELEASE
 
 LINEAGE_FILE = "lineage.json"
-_Scope = tuple[str | None, str | None]
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,7 @@ class Export:
         recipient: Who receives it.
         consents: Files and folders of records, as they are now.
         registry: The registry's folder.
+        keys: The release side's keys; they sign the log.
     """
 
     store: str
@@ -49,6 +56,7 @@ class Export:
     recipient: str
     consents: tuple[str, ...]
     registry: str
+    keys: ReleaseKeys
 
 
 def export_telemetry(export: Export, output: Path) -> dict[str, Any]:
@@ -64,21 +72,48 @@ def export_telemetry(export: Export, output: Path) -> dict[str, Any]:
     Raises:
         ConfigurationError: Nothing was decided for this purpose and recipient (``TELEMETRY_NOT_DECIDED``),
             or the folder exists (``OUTPUT_EXISTS``).
-        InfrastructureFault: What it was decided from has changed (``TELEMETRY_DECISION_STALE``), or files
-            cannot be read or written.
+        InfrastructureFault: What it was decided from has changed (``TELEMETRY_DECISION_STALE``), an erasure
+            is not finished (``ERASURE_UNFINISHED``), or files cannot be read or written.
+        PromiseBroken: The audit log is not what it was.
     """
     if output.exists() or output.is_symlink():
         raise ConfigurationError("OUTPUT_EXISTS", f"{output} exists; name a new folder, none is overwritten")
-    store = Store.open(export.store)
-    ledger = last_decision(store, export)
-    _check_current(store, ledger, export)
-    allowed = _allowed(store, ledger["run_id"], export)
+    run_id = new_run_id(datetime.now(UTC))
+    with Store.open(export.store, seal_of(export.keys)).writing(run_id) as store:
+        refuse_interrupted(store.files_of_store, export.keys)
+        ledger = last_decision(store, export)
+        _check_current(store, ledger, export)
+        resume_log(export.store, export.keys)  # of a run that was killed; refuses a log that was changed
+        _log_beginning(store, export, run_id, ledger)
+        return _taken_out(store, export, run_id, ledger, output)
+
+
+def _log_beginning(store: Store, export: Export, run_id: str, ledger: Mapping[str, Any]) -> None:
+    """Leave an entry before anything is written: an export that is killed has been logged all the same."""
+    begun = {
+        "type": EXPORT,
+        "state": "begun",
+        "run_id": run_id,
+        "decided_by": ledger["run_id"],
+        "purpose": export.purpose,
+        "recipient": export.recipient,
+        "as_of": ledger["as_of"],
+    }
+    leave_entry(store.files_of_store, f"{run_id}-export", begun)
+
+
+def _taken_out(
+    store: Store, export: Export, run_id: str, ledger: Mapping[str, Any], output: Path
+) -> dict[str, Any]:
+    """Write the rows, put on record what goes, and only then give the folder its name."""
+    allowed = allowed_scopes(store, ledger["run_id"], export.purpose, export.recipient)
     draft = output.with_name(f".{output.name}.{secrets.token_hex(8)}")
     try:
         draft.mkdir(parents=True)
         tables = [_write(store, table, allowed.get(table, {}), draft) for table in telemetry_tables(store)]
-        lineage = _lineage(ledger, export, tables)
+        lineage = _lineage(ledger, export, run_id, tables)
         (draft / LINEAGE_FILE).write_text(json.dumps(lineage, indent=2) + "\n", encoding="utf-8")
+        _commit(store, export, run_id, ledger, lineage)
         draft.rename(output)
     except OSError:
         message = f"{output} cannot be written; check that its parent is writable and the disk is not full"
@@ -86,6 +121,45 @@ def export_telemetry(export: Export, output: Path) -> dict[str, Any]:
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return lineage
+
+
+def _commit(
+    store: Store, export: Export, run_id: str, ledger: Mapping[str, Any], lineage: Mapping[str, Any]
+) -> None:
+    rows = list(_export_rows(export, run_id, ledger, lineage))
+    adds = []
+    if rows:
+        with store.writer(run_id, TELEMETRY_EXPORTS) as writer:
+            writer.append(pa.Table.from_pylist(rows, schema=FIXED_TABLES[TELEMETRY_EXPORTS]))
+            adds = writer.close()
+    said = {
+        "type": EXPORT,
+        "state": "done",
+        "run_id": run_id,
+        "decided_by": ledger["run_id"],
+        "purpose": export.purpose,
+        "recipient": export.recipient,
+        "rows": lineage["rows"],
+    }
+    facts = audited({"kind": "telemetry_export", **stated(said)}, store, adds)
+    store.commit(run_id, adds, facts)
+    append_to_log(None, export.store, export.keys)
+
+
+def _export_rows(
+    export: Export, run_id: str, ledger: Mapping[str, Any], lineage: Mapping[str, Any]
+) -> Iterator[dict[str, Any]]:
+    as_of = ReleaseRequest((export.purpose,), export.recipient, ledger["as_of"]).as_of_time
+    for table in lineage["tables"]:
+        if table["rows"]:
+            yield {
+                "run_id": run_id,
+                "decided_by": ledger["run_id"],
+                **{name: lineage[name] for name in ("purpose", "recipient", "policy_hash", "registry_hash")},
+                **{name: table[name] for name in ("table", "rows", "file", "sha256", "decisions")},
+                "records_seen": ledger["records"]["seen"],
+                "as_of": as_of,
+            }
 
 
 def last_decision(store: Store, export: Export) -> dict[str, Any]:
@@ -120,37 +194,30 @@ def _check_current(store: Store, ledger: Mapping[str, Any], export: Export) -> N
             raise InfrastructureFault("TELEMETRY_DECISION_STALE", message)
 
 
-def _allowed(store: Store, run_id: str, export: Export) -> dict[str, dict[_Scope, str]]:
-    """Of each table the meetings whose rows may go, with the decision that lets them."""
-    if DECISION_TELEMETRY not in store.tables():
-        return {}
-    where = (
-        (pc.field("run_id") == run_id)
-        & (pc.field("purpose") == export.purpose)
-        & (pc.field("recipient") == export.recipient)
-    )
-    columns = ["table", "tenant", "meeting", "decision", "reasons", "decision_id"]
-    allowed: dict[str, dict[_Scope, str]] = defaultdict(dict)
-    for row in store.read_table(DECISION_TELEMETRY, columns, where=where).to_pylist():
-        if row["decision"] == RELEASE and row["reasons"] == []:
-            allowed[row["table"]][row["tenant"], row["meeting"]] = row["decision_id"]
-    return allowed
-
-
-def _write(store: Store, table: str, allowed: Mapping[_Scope, str], folder: Path) -> dict[str, Any]:
-    schema, name = store.schema(table), table.rpartition("/")[2]
+def _write(store: Store, table: str, allowed: Mapping[Scope, str], folder: Path) -> dict[str, Any]:
+    schema, file = store.schema(table), f"{table.rpartition('/')[2]}.parquet"
     given = held = 0
+    digest = None
     if allowed:
-        with pq.ParquetWriter(folder / f"{name}.parquet", schema) as writer:
+        with pq.ParquetWriter(folder / file, schema) as writer:
             for rows, stayed in _chosen(store, table, allowed):
                 writer.write_table(rows.cast(schema))
                 given, held = given + rows.num_rows, held + stayed
+        with (folder / file).open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
     else:
         held = sum(record.rows for record in store.files(table))
-    return {"table": table, "rows": given, "held": held, "decisions": sorted(set(allowed.values()))}
+    written = {"file": file, "sha256": digest} if digest is not None else {}
+    return {
+        "table": table,
+        "rows": given,
+        "held": held,
+        **written,
+        "decisions": sorted(set(allowed.values())),
+    }
 
 
-def _chosen(store: Store, table: str, allowed: Mapping[_Scope, str]) -> Iterator[tuple[pa.Table, int]]:
+def _chosen(store: Store, table: str, allowed: Mapping[Scope, str]) -> Iterator[tuple[pa.Table, int]]:
     for batch in store.scan(table):
         rows = pa.Table.from_batches([batch])
         scopes = zip(rows.column("tenant").to_pylist(), rows.column("meeting").to_pylist(), strict=True)
@@ -158,8 +225,11 @@ def _chosen(store: Store, table: str, allowed: Mapping[_Scope, str]) -> Iterator
         yield chosen, rows.num_rows - chosen.num_rows
 
 
-def _lineage(ledger: Mapping[str, Any], export: Export, tables: list[dict[str, Any]]) -> dict[str, Any]:
+def _lineage(
+    ledger: Mapping[str, Any], export: Export, run_id: str, tables: list[dict[str, Any]]
+) -> dict[str, Any]:
     return {
+        "export_run_id": run_id,
         "purpose": export.purpose,
         "recipient": export.recipient,
         "run_id": ledger["run_id"],

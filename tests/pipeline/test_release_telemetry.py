@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,16 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pipelines.cli import cli
+from pipelines.run_erase import EraseOptions, run_erase
+from pipelines.run_subject_export import SubjectOptions, run_subject_export
 from schemas.errors import ConfigurationError, InfrastructureFault, PromiseBroken
-from schemas.tables import DECISION_TELEMETRY
-from tests.pipeline.release_world import TRAINING, World, bounds, chat, event, meeting, presence
+from schemas.tables import DECISION_TELEMETRY, RECALLS, TELEMETRY_EXPORTS
+from tests.pipeline.release_world import AS_OF, TRAINING, World, bounds, chat, event, meeting, presence
 from transforms import commit_release, decide_telemetry, release_sink
+from transforms.audit_verify import verify_log
+from transforms.erase_orders import Order, finish_orders, write_order
+from transforms.keys import load_release_keys
+from transforms.store import Store
 from transforms.telemetry_export import Export, export_telemetry
 
 MARKETING = "marketing"
@@ -54,7 +61,12 @@ def rows_by(ledger: dict[str, Any], purpose: str) -> dict[tuple[str, str], int]:
 
 
 def export_of(world: World, **changes: Any) -> Export:
-    known = {"store": str(world.store), "consents": (str(world.consents),), "registry": str(world.registry)}
+    known = {
+        "store": str(world.store),
+        "consents": (str(world.consents),),
+        "registry": str(world.registry),
+        "keys": load_release_keys(world.keys / "release"),
+    }
     return Export(**{**known, "purpose": TRAINING, "recipient": "first_party", **changes})
 
 
@@ -62,6 +74,8 @@ def run(world: World, output: Path, *more: str) -> Result:
     options = [
         "--store",
         str(world.store),
+        "--keys",
+        str(world.keys / "release"),
         "--consents",
         str(world.consents),
         "--registry",
@@ -173,3 +187,59 @@ def test_telemetry_that_loses_its_decision_fails_the_run(
     monkeypatch.setattr(decide_telemetry, "decision_rows", lambda *given: rows(*given).slice(1))
     with pytest.raises(PromiseBroken, match="decisions on telemetry were due"):
         world.release()
+
+
+def test_an_export_is_logged_and_an_erasure_recalls_it(
+    world: World, ledger: dict[str, Any], tmp_path: Path
+) -> None:
+    store = tmp_path / "store"
+    shutil.copytree(world.store, store)
+    lineage = export_telemetry(export_of(world, store=str(store)), tmp_path / "out")
+    chosen: dict[str, Any] = {"store": str(store), "keys": world.keys / "release", "registry": world.registry}
+    chosen |= {"consents": (world.consents,), "as_of": AS_OF, "allow_test_keys": True}
+    shown = run_subject_export(SubjectOptions(**chosen, subject="cofferdam.user_id:bob", output=None))
+    assert shown["sections"]["telemetry_exports"] >= 1
+    run_erase(
+        EraseOptions(**chosen, subjects=("cofferdam.user_id:ada",), max_share=100.0), show_progress=False
+    )
+    found = verify_log(str(store), wanted=[lineage["export_run_id"]])
+    assert (found.holds, found.entries["export"] >= 3) == (True, True), found.findings.listed
+    after = Store.open(store)
+    recalls = {row["export_run_id"]: row for row in after.read_table(RECALLS).to_pylist()}
+    recall = recalls[lineage["export_run_id"]]
+    assert (recall["kind"], recall["reason"], recall["recipient"]) == (
+        "telemetry",
+        "ERASURE_REQUESTED",
+        "first_party",
+    )
+    assert recall["files"] == ["cofferdam_chat.parquet", "cofferdam_participant.parquet"]
+    out = [pq.read_table(tmp_path / "out" / file) for file in recall["files"]]
+    taken = {event for rows in out for event in rows.column("event_id").to_pylist()}
+    left = {
+        event
+        for table in after.tables()
+        if table.startswith("telemetry/")
+        for event in after.read_table(table, ["event_id"]).column(0).to_pylist()
+    }
+    assert set(recall["item_ids"]) >= taken - left > set()
+    assert {row["decided_by"] for row in after.read_table(TELEMETRY_EXPORTS).to_pylist()} == {
+        ledger["run_id"]
+    }
+
+
+@pytest.mark.usefixtures("ledger")
+def test_nothing_is_taken_out_while_an_erasure_is_not_finished(world: World, tmp_path: Path) -> None:
+    files, keys = Store.open(world.store).files_of_store, load_release_keys(world.keys / "release")
+    order = Order("20260301t000000z-00000000", (), due=True)
+    write_order(files, keys, order)
+    with pytest.raises(InfrastructureFault, match="ERASURE_UNFINISHED"):
+        export_telemetry(export_of(world), tmp_path / "out")
+    finish_orders(files, [order])
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("ledger")
+def test_the_command_ends_with_the_checkpoint(world: World, tmp_path: Path) -> None:
+    shown = run(world, tmp_path / "out", "--json")
+    assert json.loads(shown.stdout)["checkpoint"]["size"] > 0
+    assert "Keep this checkpoint" in run(world, tmp_path / "again").stdout
