@@ -27,6 +27,10 @@ PEOPLE = [
     "click>=8.1",  # command line
     "rich>=13",  # tables and progress on a terminal
 ]
+REPORT = [
+    "jinja2>=3.1",  # the report's page, with every value escaped
+    "matplotlib>=3.9",  # its charts as inline SVG; no browser and no JavaScript, unlike the alternatives
+]
 EXTRAS = {
     "dev": [
         "pytest>=8",
@@ -39,6 +43,8 @@ EXTRAS = {
         "duckdb>=1.2",  # a second reader of what was written, and the benchmark's yardstick
         "psutil>=6",  # memory of the benchmark's processes
         "jsonschema>=4.23",  # checks published JSON Schemas against what is written
+        "playwright>=1.50",  # the report in a real browser; the browser itself is the system's
+        "axe-playwright-python>=0.1.5",  # axe-core, which checks whether everybody can read it
     ],
     "gcp": ["apache-beam[gcp]>=2.77,<3"],  # Dataflow, Cloud Storage, BigQuery
     "kms": [
@@ -62,12 +68,12 @@ setup(
         ]
     ),
     package_data={
-        "pipelines": ["py.typed", "fixtures/*"],
+        "pipelines": ["py.typed", "fixtures/*", "report_templates/*"],
         "schemas": ["py.typed", "contracts/*.yaml", "consent/*"],
         "transforms": ["py.typed"],
         "validation": ["py.typed", "policies/*"],
     },
-    install_requires=PIPELINE + PRIVACY + CONTRACTS + PEOPLE,
+    install_requires=PIPELINE + PRIVACY + CONTRACTS + PEOPLE + REPORT,
     extras_require=EXTRAS,
     entry_points={"console_scripts": ["cofferdam=pipelines.cli:main"]},
 )

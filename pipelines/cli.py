@@ -23,6 +23,7 @@ _COMMANDS = {
     "policy": ("pipelines.policy_command", "policy"),
     "release": ("pipelines.release_command", "release"),
     "replay": ("pipelines.replay_command", "replay"),
+    "report": ("pipelines.report_command", "report"),
     "reprocess": ("pipelines.reprocess_command", "reprocess"),
     "run": ("pipelines.run_command", "run"),
     "subject": ("pipelines.subject_command", "subject"),

@@ -1,0 +1,342 @@
+"""The parts of a report about agreement, decisions, what is sealed, what was released and how to check it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, Final
+
+from schemas.consent_sets import NEGATIVE_STATUSES
+from schemas.tables import DECISION_EXPORTS, ERASED_EVENTS, TOMBSTONES
+from transforms.report_collected import named
+from transforms.report_decisions import LEADS, LastDecisions, LedBy, classes_of, decisions_on
+from transforms.report_log import LogRead
+from transforms.report_record import exported
+from transforms.report_released import ReleasedCheck
+from transforms.report_sealed import (
+    AGES,
+    NOT_DATED,
+    RELEASE_GROUND,
+    Said,
+    Sealed,
+    destroyed_items,
+    read_openings,
+    recall_rows,
+    rejected_records,
+    share,
+)
+from transforms.report_view import StoreView, instant
+from validation import report_words as words
+from validation.policy import Policies
+from validation.reasons import CATALOGUE
+from validation.report_controls import Exceptions, HeldItem, Replay, ReplayCommand
+from validation.report_decided import (
+    Agreed,
+    Cell,
+    Coverage,
+    Decisions,
+    Export,
+    Led,
+    Opened,
+    Quarantine,
+    ReasonCount,
+    ReasonText,
+    Recall,
+    ReleaseRun,
+    Releases,
+    Withdrawals,
+)
+from validation.report_parts import Capped, Named
+from validation.report_suppression import ALL, MINIMUM, Place, Reach, with_totals, withheld
+
+RELEASES: Final = 30
+EXPORTS: Final = 30
+RECALLS: Final = 30
+OPENED: Final = 40
+HELD: Final = 5
+
+
+# --- agreement ----------------------------------------------------------------------------------------------
+
+
+def agreed(view: StoreView, said: Said, last: LastDecisions) -> Agreed:
+    """Who has said what, and how far consent reaches."""
+    times = {run.run_id: ledger["as_of"] for run, ledger in view.ledgers("release")}
+    return Agreed(
+        records=said.records,
+        by_status=named(said.status),
+        by_grantor=named(said.grantors),
+        untrusted=named(said.faults),
+        minimum=MINIMUM,
+        coverage=[
+            Coverage(
+                purpose=asked[0],
+                recipient=asked[1],
+                run_id=last.runs[asked],
+                as_of=times[last.runs[asked]],
+                cells=_cells(reach),
+            )
+            for asked, reach in sorted(last.reach.items())
+        ],
+    )
+
+
+def _cells(reach: dict[Place, Reach]) -> list[Cell]:
+    own = {place: one for place, one in reach.items() if place[0] != ALL}
+    cells = {**with_totals(own), **{place: one for place, one in reach.items() if place[0] == ALL}}
+    everything, reasons = withheld(cells, reasons=False), withheld(cells, reasons=True)
+    order = sorted(cells, key=lambda place: (place[0] != ALL, place[0], place[1] != ALL, place[1]))
+    return [_cell(place, cells[place], place in everything, place in reasons) for place in order]
+
+
+def _cell(place: Place, reach: Reach, everything: bool, reasons: bool) -> Cell:
+    why = everything or reasons
+    return Cell(
+        region=place[0],
+        kind=place[1],
+        withheld="everything" if everything else "reasons" if reasons else "nothing",
+        items=None if everything else reach.items,
+        items_covered=None if everything else reach.items_covered,
+        pairs=None if everything else reach.pairs,
+        pairs_covered=None if everything else reach.pairs_covered,
+        refused=None if why else reach.refused,
+        pending=None if why else reach.pending,
+        none=None if why else reach.none,
+        other=None if why else reach.other,
+    )
+
+
+# --- decisions ----------------------------------------------------------------------------------------------
+
+
+def decisions(view: StoreView, last: LastDecisions) -> Decisions:
+    """What the last releases decided, and the trend."""
+    outcomes: Counter[str] = Counter()
+    for led, number in last.led.items():
+        outcomes[led.decision] += number
+    runs = view.ledgers("release")
+    return Decisions(
+        items=outcomes.total(),
+        outcomes=named(outcomes),
+        led=[_led(one, last) for one in _in_order(last)[:LEADS]],
+        reasons=[
+            ReasonCount(reason=reason_text(code), items=number)
+            for code, number in sorted(last.reasons.items(), key=lambda one: (-one[1], one[0]))
+            if code in CATALOGUE
+        ],
+        telemetry=named(last.telemetry),
+        releases=[_run(run.run_id, ledger) for run, ledger in runs[-RELEASES:]],
+        releases_shown=Capped(total=len(runs), shown=min(RELEASES, len(runs))),
+    )
+
+
+def _in_order(last: LastDecisions) -> list[LedBy]:
+    return sorted(last.led, key=lambda one: (-last.led[one], one.asked, one.decision, one.reason))
+
+
+def _led(one: LedBy, last: LastDecisions) -> Led:
+    purpose, recipient = one.asked
+    decision: Any = one.decision
+    return Led(
+        purpose=purpose,
+        recipient=recipient,
+        decision=decision,
+        reason=one.reason,
+        items=last.led[one],
+        example=last.examples[one],
+    )
+
+
+def reason_text(code: str) -> ReasonText:
+    """A reason in plain words."""
+    reason = CATALOGUE[code]
+    return ReasonText(code=code, sentence=reason.sentence, law=reason.hook, cure=reason.cure)
+
+
+def _run(run_id: str, ledger: Any) -> ReleaseRun:
+    return ReleaseRun(
+        run_id=run_id,
+        as_of=ledger["as_of"],
+        purposes=list(ledger["purposes"]),
+        recipient=ledger["recipient"],
+        outcomes=named(ledger["outcomes"]),
+        released=ledger["released"],
+        stopped=ledger["stopped"],
+        test_keys=bool(ledger["records"]["test_keys"]),
+    )
+
+
+# --- what is sealed, and what was released ------------------------------------------------------------------
+
+
+def quarantine(view: StoreView, sealed: Sealed) -> Quarantine:
+    """What is sealed, for how long, and what was opened."""
+    counted = read_openings(view)
+    keys = sorted({key[:3] for key in counted})
+    ages = [name for _, name in AGES] + ([NOT_DATED] if sealed.ages[NOT_DATED] else [])
+    return Quarantine(
+        items=sealed.kinds.total(),
+        ages=[Named(name=name, count=sealed.ages[name]) for name in ages],
+        overdue=sealed.overdue,
+        rejected=rejected_records(view),
+        data_keys=sealed.keys["data"],
+        bundle_keys=sealed.keys["bundle"],
+        vault_keys=len(sealed.vaults),
+        schemes=named(sealed.schemes),
+        openings=[
+            Opened(
+                ground=ground,
+                outcome=outcome,
+                purpose=purpose,
+                openings=counted[ground, outcome, purpose, "openings"],
+                items=counted[ground, outcome, purpose, "items"],
+                beside=counted[ground, outcome, purpose, "beside"],
+            )
+            for ground, outcome, purpose in keys[:OPENED]
+        ],
+        openings_shown=Capped(total=len(keys), shown=min(OPENED, len(keys))),
+    )
+
+
+def releases(view: StoreView, released: ReleasedCheck, log: LogRead) -> Releases:
+    """What was released, by release and item by item."""
+    exports = list(_exports(view, log))
+    return Releases(
+        copies=released.rows,
+        to_delete=released.to_delete,
+        exports=exports[-EXPORTS:],
+        exports_shown=Capped(total=len(exports), shown=min(EXPORTS, len(exports))),
+        extract=released.extract,
+        extract_shown=Capped(total=released.rows, shown=len(released.extract)),
+    )
+
+
+def _exports(view: StoreView, log: LogRead) -> Iterator[Export]:
+    """What releases gave out, all kinds of a purpose together, by run."""
+    numbers = {run.run_id: run.number for run in view.runs}
+    grouped: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    columns = [
+        *("run_id", "as_of", "purpose", "recipient", "kind", "items", "terms", "records_seen"),
+        *("policy_hash", "registry_hash", "release_suite_hash"),
+    ]
+    for rows in view.scan(DECISION_EXPORTS, columns):
+        for row in rows.to_pylist():
+            if row["run_id"] in numbers:
+                grouped.setdefault((row["run_id"], row["purpose"], row["recipient"]), []).append(row)
+    for (run_id, purpose, recipient), found in sorted(grouped.items()):
+        first = found[0]
+        yield Export(
+            run_id=run_id,
+            as_of=instant(first["as_of"]),
+            purpose=purpose,
+            recipient=recipient,
+            items=sum(row["items"] for row in found),
+            kinds=sorted({row["kind"] for row in found}),
+            terms=sorted({term for row in found for term in row["terms"] or ()}),
+            policy_hash=first["policy_hash"],
+            registry_hash=first["registry_hash"],
+            suite_hash=first["release_suite_hash"],
+            records_seen=first["records_seen"],
+            log_entry=log.exports.get(numbers[run_id]),
+        )
+
+
+def withdrawals(view: StoreView, said: Said, last: LastDecisions) -> Withdrawals:
+    """Noes, what they stopped, and what was destroyed."""
+    recalls = sorted(recall_rows(view), key=lambda row: (row["run_id"], row["export_run_id"], row["reason"]))
+    noes = {status: number for status, number in said.status.items() if status in NEGATIVE_STATUSES}
+    destroyed = destroyed_items(view)
+    return Withdrawals(
+        noes=named(noes),
+        trusted=said.trusted_noes,
+        timed=len(said.waits),
+        stop_p50=share(said.waits, 50),
+        stop_p95=share(said.waits, 95),
+        stop_max=share(said.waits, 100),
+        passed_over=said.passed_over,
+        on_hold=last.reasons["LEGAL_HOLD"],
+        destroyed=named(destroyed),
+        keys_destroyed=view.rows(TOMBSTONES),
+        events_erased=view.rows(ERASED_EVENTS),
+        recalls=[
+            Recall(
+                run_id=row["run_id"],
+                export_run_id=row["export_run_id"],
+                purpose=row["purpose"],
+                recipient=row["recipient"],
+                reason=row["reason"],
+                items=row["items"],
+                as_of=instant(row["as_of"]),
+            )
+            for row in recalls[-RECALLS:]
+        ],
+        recalls_shown=Capped(total=len(recalls), shown=min(RECALLS, len(recalls))),
+    )
+
+
+# --- exceptions, replay -------------------------------------------------------------------------------------
+
+
+def exceptions(view: StoreView, log: LogRead, policies: Policies) -> Exceptions:
+    """What is not the rule."""
+    cases = {name for name, rule in policies.base_purposes.items() if rule == "authorised_case"}
+    ledgers = [ledger for _, ledger in view.ledgers("release")]
+    others = [
+        number
+        for (ground, _, _, what), number in read_openings(view).items()
+        if what == "openings" and ground != RELEASE_GROUND
+    ]
+    return Exceptions(
+        cases=sum(one.items for purpose, one in exported(view).items() if purpose in cases),
+        other_openings=sum(others),
+        stopped=sum(ledger["stopped"] is not None for ledger in ledgers),
+        with_test_keys=sum(bool(ledger["records"]["test_keys"]) for ledger in ledgers),
+        changes=log.changes,
+        changes_shown=Capped(total=log.changed, shown=len(log.changes)),
+    )
+
+
+def replay(view: StoreView, last: LastDecisions) -> Replay:
+    """Held items to look at, and decisions to make again."""
+    chosen = _in_order(last)
+    held = [one for one in chosen if one.decision != "RELEASE"][:HELD]
+    by_outcome = {one.decision: one for one in reversed(chosen)}
+    wanted = {last.examples[one]: one for one in (*held, *by_outcome.values())}
+    rows = {
+        (row["item_id"], row["purpose"], row["recipient"]): row
+        for row in decisions_on(view, wanted)
+        if last.runs.get((row["purpose"], row["recipient"])) == row["run_id"]
+    }
+    classes = classes_of(view, (row["decision_id"] for row in rows.values()))
+
+    def decided(one: LedBy) -> Any:
+        return rows[last.examples[one], *one.asked]
+
+    return Replay(
+        held=[_held(one, decided(one), classes[decided(one)["decision_id"]]) for one in held],
+        commands=[
+            ReplayCommand(
+                decision_id=decided(one)["decision_id"],
+                decision=decided(one)["decision"],
+                command=(
+                    f"cofferdam replay --decision {decided(one)['decision_id']} --store STORE "
+                    "--keys KEYS/release --consents CONSENTS --registry REGISTRY"
+                ),
+            )
+            for _, one in sorted(by_outcome.items())
+        ],
+        needs=list(words.NEEDS),
+    )
+
+
+def _held(one: LedBy, row: Any, known: Any) -> HeldItem:
+    return HeldItem(
+        item_id=row["item_id"],
+        decision_id=row["decision_id"],
+        kind=known["kind"],
+        purpose=row["purpose"],
+        recipient=row["recipient"],
+        decision=row["decision"],
+        reasons=[reason_text(code) for code in known["reasons"] if code in CATALOGUE],
+        command=f"cofferdam explain --store STORE --item {row['item_id']}",
+    )

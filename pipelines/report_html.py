@@ -1,0 +1,178 @@
+"""Render a report as one HTML page: no script, no outside host, every value escaped."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from markupsafe import Markup
+
+from pipelines import report_labels as labels
+from pipelines.report_charts import Bar, bar_chart
+from validation.report_decided import Coverage, ReleaseRun
+from validation.report_document import Report, broken_promises
+from validation.report_parts import Processing
+
+TEMPLATES: Final = Path(__file__).parent / "report_templates"
+CONTENTS: Final = (
+    ("first", "Two numbers that must be 0"),
+    ("questions", "Six questions"),
+    ("check", "Why one item is held, and how to check a decision"),
+    ("counted", "How the two numbers were counted"),
+    ("collected", "What is collected"),
+    ("processing", "Record of processing"),
+    ("coverage", "Consent coverage"),
+    ("decisions", "Decisions by reason"),
+    ("quarantine", "Quarantine"),
+    ("releases", "Release log"),
+    ("withdrawals", "Withdrawal and erasure"),
+    ("separation", "Evidence of separation"),
+    ("terms", "Terms and notices"),
+    ("exceptions", "Exceptions and changes"),
+    ("assessment", "Impact assessment"),
+    ("controls", "Control results"),
+    ("log", "Audit log"),
+    ("limits", "What this report does not prove"),
+)
+_TRAINING: Final = ("ai_training", "ai_evaluation")
+_BARS: Final = 12
+
+
+def report_html(report: Report) -> str:
+    """The report as a page; equal reports make equal pages."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    # Everything is escaped, whatever a template is called.
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    for name in ("word", "plain", "number", "counted", "duration", "size", "share"):
+        environment.globals[name] = getattr(labels, name)
+    places = {one.region: one.title for one in report.processing.regions}
+    environment.filters["plain"] = labels.plain
+    environment.globals |= {
+        "words": labels,
+        "outcome": _outcome,
+        "places": places,
+        "named": lambda regions: ", ".join(places.get(region, region) for region in regions),
+    }
+    style = (TEMPLATES / "report.css").read_text(encoding="utf-8")
+    return environment.get_template("report.html.j2").render(
+        report=report,
+        style=Markup(style),  # noqa: S704 - our own file
+        style_hash=style_hash(style),
+        contents=CONTENTS,
+        broken=broken_promises(report),
+        charts=_charts(report),
+        head=report.header,
+        first=report.released_without_consent,
+        seen=report.collected,
+        who=report.agreed,
+        sealed=report.quarantine,
+        out=report.releases,
+        gone=report.withdrawals,
+        **_figures(report),
+    )
+
+
+def style_hash(style: str) -> str:
+    """The source expression by which the page's policy allows its one style sheet and no other."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()}"
+
+
+def _figures(report: Report) -> dict[str, Any]:
+    purposes = report.processing.purposes
+    groups = {one.purpose: _groups(one) for one in purposes}
+    outcomes = {one.name: one.count for one in report.decisions.outcomes}
+    return {
+        "groups": groups,
+        "asked": [{"purpose": one.purpose, "groups": groups[one.purpose]} for one in purposes if one.asked],
+        "training": [
+            one for one in purposes if one.purpose in _TRAINING and (one.asked or one.items_released)
+        ],
+        "released_now": outcomes.get("RELEASE", 0),
+        "openings": sum(one.openings for one in report.quarantine.openings),
+    }
+
+
+def _groups(purpose: Processing) -> list[dict[str, Any]]:
+    """The bases of a purpose, regions with the same one together."""
+    found: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    for basis in purpose.basis:
+        found[basis.basis, basis.article, basis.rule].append(basis.region)
+    return [
+        {"basis": basis, "article": article, "rule": rule, "regions": regions}
+        for (basis, article, rule), regions in found.items()
+    ]
+
+
+def _outcome(run: ReleaseRun, name: str) -> int:
+    return sum(one.count for one in run.outcomes if one.name == name)
+
+
+# --- charts -------------------------------------------------------------------------------------------------
+
+
+def _charts(report: Report) -> dict[str, Markup]:
+    seen, decided, sealed = report.collected, report.decisions, report.quarantine
+    held = [one for one in decided.led if one.decision != "RELEASE"][:_BARS]
+    charts = {
+        "kinds": bar_chart(
+            "kinds",
+            "Sealed items by kind",
+            "Bars of the number of sealed items of each kind. The table beside it has the numbers.",
+            [Bar(labels.plain(one.kind), one.items, f"{one.items:,}") for one in seen.content[:_BARS]],
+        ),
+        "reasons": bar_chart(
+            "reasons",
+            "Held items by leading reason",
+            "Bars of the number of items that each reason holds. The table beside it has the numbers.",
+            [Bar(one.reason, one.items, f"{one.items:,}") for one in held],
+        ),
+        "ages": bar_chart(
+            "ages",
+            "Sealed items by age",
+            "Bars of the number of sealed items of each age. The table beside it has the numbers.",
+            [Bar(one.name, one.count, f"{one.count:,}") for one in sealed.ages],
+        ),
+        "trend": bar_chart(
+            "trend",
+            "Items released by each release",
+            "Bars of what each release released. The table below has the numbers.",
+            [Bar(one.as_of, one.released, f"{one.released:,}") for one in decided.releases[-_BARS:]],
+        ),
+    }
+    places = {one.region: one.title for one in report.processing.regions}
+    coverage = {
+        f"coverage-{number}": _coverage_chart(f"coverage-{number}", one, places)
+        for number, one in enumerate(report.agreed.coverage)
+    }
+    return charts | coverage
+
+
+def _coverage_chart(name: str, one: Coverage, places: Mapping[str, str]) -> Markup:
+    bars = [
+        Bar(
+            "all regions" if cell.region == "all" else places.get(cell.region, cell.region),
+            cell.pairs_covered,
+            labels.share(cell.pairs_covered, cell.pairs),
+            cell.pairs,
+        )
+        for cell in one.cells
+        if cell.kind == "all" and cell.pairs is not None and cell.pairs_covered is not None
+    ]
+    return bar_chart(
+        name,
+        "Pairs of an item and a person that are covered by consent, by region",
+        "A bar for each region: its length is the number of pairs, the filled part those that agree. The "
+        "table below has the numbers, in the rows of all kinds.",
+        bars,
+    )

@@ -1,0 +1,161 @@
+"""A store as a report sees it: as it was after some commit, with the runs of a period, read in passes.
+
+A report names the last commit that it saw. So it can be made again from a store that has grown since, as
+long as the files of then are there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.errors import ConfigurationError, InfrastructureFault
+from schemas.tables import FIXED_TABLES
+from transforms.audit_entries import digests_of
+from transforms.manifests import FileRecord, Manifest, Snapshot, fold
+from transforms.store import Store
+
+SHARD_ROWS: Final = 100_000
+"""Rows that are looked at together where rows of tables must be matched; more take more passes."""
+
+_RUN_TIME = re.compile(r"(\d{8}t\d{6})z-.*")
+
+
+@dataclass(frozen=True)
+class Period:
+    """From when on and until when runs are told of; None for no bound.
+
+    Attributes:
+        start: First instant.
+        end: First instant after it.
+    """
+
+    start: datetime | None = None
+    end: datetime | None = None
+
+    def holds(self, run_id: str) -> bool:
+        """Whether a run began in the period, as its id says; one whose id does not say is in every period."""
+        match = _RUN_TIME.fullmatch(run_id)
+        if match is None:
+            return True
+        began = datetime.strptime(match[1], "%Y%m%dt%H%M%S").replace(tzinfo=UTC)
+        return (self.start is None or self.start <= began) and (self.end is None or began < self.end)
+
+
+class StoreView:
+    """A store as one commit left it.
+
+    Args:
+        root: The store's folder.
+        period: Whose runs are told of.
+        commits: After how many commits; None for all.
+
+    Raises:
+        ConfigurationError: There is no store, or nothing was committed to it (``REPORT_EMPTY_STORE``), or it
+            has not so many commits (``REPORT_OTHER_STORE``).
+        InfrastructureFault: A file of then is gone (``REPORT_FILES_GONE``).
+    """
+
+    def __init__(self, root: str, period: Period, commits: int | None = None) -> None:
+        self.store = Store.open(root)
+        self.period = period
+        if not self.store.snapshot.manifests:
+            raise ConfigurationError("REPORT_EMPTY_STORE", "nothing was committed to this store yet")
+        if commits is not None:
+            self._go_back_to(commits)
+        snapshot = self.store.snapshot
+        self.digests = dict(enumerate(digests_of(snapshot), start=1))
+        self.runs = [run for run in snapshot.manifests if period.holds(run.run_id)]
+
+    def _go_back_to(self, commits: int) -> None:
+        now = self.store.snapshot
+        if not 0 < commits <= len(now.manifests):
+            message = f"the store has {len(now.manifests)} commits and the report is about {commits}"
+            raise ConfigurationError("REPORT_OTHER_STORE", message)
+        manifests = now.manifests[:commits]
+        live, removed = fold(manifests)
+        gone = sum(path not in now.live for path in live)
+        if gone:
+            raise InfrastructureFault(
+                "REPORT_FILES_GONE",
+                f"{gone} of the files that the report was made from were rewritten or erased since, so it "
+                "cannot be made again",
+            )
+        self.store.snapshot = Snapshot(manifests, live, removed, digests_of(now)[commits - 1])
+
+    @property
+    def commits(self) -> int:
+        """Commits that are seen."""
+        return len(self.store.snapshot.manifests)
+
+    def has(self, table: str) -> bool:
+        """Whether there are rows of a table."""
+        return bool(self.store.files(table))
+
+    def rows(self, table: str) -> int:
+        """How many rows a table has."""
+        return sum(record.rows for record in self.store.files(table))
+
+    def scan(
+        self,
+        table: str,
+        columns: list[str],
+        where: Any = None,
+        records: Iterable[FileRecord] | None = None,
+    ) -> Iterator[pa.Table]:
+        """Rows of a table in batches; nothing where there is no such table.
+
+        Columns that an older version of the software did not write are null.
+        """
+        if not self.has(table):
+            return
+        known = set(self.store.schema(table).names)
+        for batch in self.store.scan(table, [name for name in columns if name in known], where, records):
+            rows = pa.Table.from_batches([batch])
+            for name in columns:
+                if name not in known:
+                    field = FIXED_TABLES[table].field(name)
+                    rows = rows.append_column(field, pa.nulls(rows.num_rows, field.type))
+            yield rows.select(columns)
+
+    def added(self, table: str) -> list[FileRecord]:
+        """Files of a table that runs of the period added and that are there."""
+        live = self.store.snapshot.live
+        return [
+            record
+            for run in self.runs
+            for record in run.adds
+            if record.table == table and record.path in live
+        ]
+
+    def ledgers(self, kind: str) -> list[tuple[Manifest, Mapping[str, Any]]]:
+        """What the runs of a kind state about themselves."""
+        found = ((run, run.facts.get("ledger")) for run in self.runs if run.facts.get("kind") == kind)
+        return [(run, ledger) for run, ledger in found if isinstance(ledger, Mapping)]
+
+
+def id_ranges(rows: int, column: str, most: int = SHARD_ROWS) -> Iterator[Any]:
+    """Conditions that part a table by an id of hexadecimal digits into about equal parts of bounded size.
+
+    Args:
+        rows: Rows of the table.
+        column: The id's column.
+        most: Rows that a part may have.
+    """
+    parts = max(1, -(-rows // most))
+    bounds = [f"{(number << 32) // parts:08x}" for number in range(parts)]
+    for number, low in enumerate(bounds):
+        condition = pc.field(column) >= low
+        yield condition & (pc.field(column) < bounds[number + 1]) if number + 1 < parts else condition
+
+
+def instant(value: datetime) -> str:
+    """An instant as reports state it (RFC 3339, UTC)."""
+    text = value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return text.replace(".000Z", "Z")
