@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -17,14 +18,21 @@ import pyarrow as pa
 
 from schemas.consent_sets import POSITIVE_STATUSES
 from schemas.tables import UNREADABLE
+from transforms.collector import collector_paused
 from transforms.consent_intake import NOTHING_ATTESTED, Attested, Link, decode_row
 from transforms.decision_ids import decision_id, instant_text
-from transforms.decision_tables import DecidedRows, decision_tables
+from transforms.decision_tables import (
+    DecidedRows,
+    DecidedTogether,
+    MeetingDecisions,
+    tables_together,
+)
 from transforms.deletion_holds import held_by
 from transforms.people_outcomes import (
     ANY_PURPOSE,
     Codes,
     MeetingPeople,
+    PersonRecord,
     Present,
     Question,
     Refusal,
@@ -34,19 +42,12 @@ from transforms.presence import ItemClass, Person, meeting_classes
 from transforms.presence_items import ItemColumns
 from transforms.presence_roster import RosterRow, rosters_together
 from transforms.release_rules import ReleaseRules, decider_of
+from transforms.service_items import service_fields
+from transforms.shared_cases import Answer, SharedCases, fields_key
 from validation.cases import Case
 from validation.decisions import RELEASE, Decision, PersonOutcome
 from validation.item_rules import CONTENT, SERVICE
 from validation.reading import read_instant
-
-MEASURED: Final = "quality_stat"
-"""Kind of telemetry without which a meeting cannot be carried; all other diagnostics are optional."""
-
-WHO_AND_WHEN: Final = "call_detail"
-"""Kind of the metadata that every row of telemetry holds."""
-
-UNLINKED: Final = "unlinked"
-"""Stands for the tenant and meeting of telemetry of which nobody can tell whose it is."""
 
 _SOMEBODY: Final[Mapping[str, Any]] = {"identified": False}
 """Stands for whoever an incomplete roster may have missed; in the content lane the roster itself holds."""
@@ -87,6 +88,14 @@ class MeetingInput:
     signals: Sequence[pa.Table] = field(default=(), repr=False)
     lane: str = CONTENT
 
+    @cached_property
+    def records(self) -> Mapping[str, Sequence[PersonRecord]]:
+        """The consent rows by person key, read; in the order of their bytes."""
+        return {
+            person: [PersonRecord(row, decode_row(row)) for row in sorted(rows)]
+            for person, rows in self.rows.items()
+        }
+
 
 @dataclass(frozen=True)
 class DecisionLabels:
@@ -97,27 +106,20 @@ class DecisionLabels:
     records_seen: str
 
 
-@dataclass
-class MeetingDecisions:
-    """What was decided about a meeting.
-
-    Attributes:
-        classes: Rows of the table of classes.
-        items: Rows of the table of items.
-        places: For each row of ``items`` its row in the given items, and its row in ``classes``.
-    """
-
-    classes: pa.Table
-    items: pa.Table
-    places: list[tuple[int, int]] = field(repr=False)
-
-
 def decide_meetings(
     given: Sequence[MeetingInput], rules: ReleaseRules, labels: DecisionLabels
 ) -> list[MeetingDecisions]:
-    """Decide about every item of some meetings for every purpose of the request.
+    """Decide about every item of some meetings for every purpose of the request; see `decide_together`."""
+    return decide_together(given, rules, labels).apart() if given else []
 
-    The suites judge the cases of all meetings together: a validation costs as much for one row as for many.
+
+def decide_together(
+    given: Sequence[MeetingInput], rules: ReleaseRules, labels: DecisionLabels
+) -> DecidedTogether:
+    """Decide about every item of some meetings, at least one, for every purpose of the request.
+
+    The suites judge the cases of all meetings together, and each case once: a validation costs as much for
+    one row as for many.
 
     Args:
         given: The meetings.
@@ -127,22 +129,29 @@ def decide_meetings(
     Raises:
         PromiseBroken: The suites' verdicts cannot be relied upon; hold everything.
     """
-    if not given:
-        return []
-    marked = [
-        one.items.append_column(_DELETED, pa.array(held_by(one.items, one.signals), pa.bool_()))
-        for one in given
-    ]
-    items = ItemColumns.read_together(marked, _LABELS)
+    with collector_paused():
+        sizes = [one.items.num_rows for one in given]
+        items = pa.concat_tables([one.items for one in given]).combine_chunks()
+        deleted = np.concatenate([held_by(one.items, one.signals) for one in given])
+        marked = items.append_column(_DELETED, pa.array(deleted, pa.bool_()))
+        columns = ItemColumns.read(marked, _LABELS).parts(sizes)
+        return tables_together(items, sizes, _decided(given, columns, rules, labels))
+
+
+def _decided(
+    given: Sequence[MeetingInput],
+    items: Sequence[ItemColumns],
+    rules: ReleaseRules,
+    labels: DecisionLabels,
+) -> list[DecidedRows]:
     rosters = rosters_together([one.roster for one in given])
-    meetings = [_Meeting(*each, rules, labels) for each in zip(given, items, rosters, strict=True)]
-    asked = [(meeting, key, case) for meeting in meetings for key, case in meeting.cases()]
+    shared = SharedCases()
+    meetings = [_Meeting(*each, rules, labels, shared) for each in zip(given, items, rosters, strict=True)]
+    asked = [(meeting, one, case) for meeting in meetings for one, case in meeting.cases()]
     decisions = decider_of(rules.policies).decide_batch([case for _, _, case in asked])
-    for (meeting, key, _), decision in zip(asked, decisions, strict=True):
-        meeting.decided[key] = decision
-    rows = [meeting.decided_rows() for meeting in meetings]
-    tables = decision_tables([one.items for one in given], rows)
-    return [MeetingDecisions(*own, places) for own, (_, places) in zip(tables, rows, strict=True)]
+    for (meeting, one, _), decision in zip(asked, decisions, strict=True):
+        shared.answers[one.key] = meeting.answer(one, decision)
+    return [meeting.decided_rows() for meeting in meetings]
 
 
 @dataclass(frozen=True)
@@ -156,7 +165,7 @@ class _Asked:
         question: What their records are asked.
         codes: What their records come to.
         chosen: For every code that occurs, the place of one person with it.
-        key: Equal for classes that are one case for the suites.
+        key: Equal for classes, of whichever meeting, that are one case for the suites.
     """
 
     one: ItemClass
@@ -183,8 +192,9 @@ class _Meeting:
         roster: Sequence[RosterRow],
         rules: ReleaseRules,
         labels: DecisionLabels,
+        shared: SharedCases,
     ) -> None:
-        self._given, self._rules, self._labels = given, rules, labels
+        self._given, self._rules, self._labels, self._shared = given, rules, labels, shared
         persons = {link.pseudonym: link.person for link in given.links if link.registered}
         instants = self._instants()
         self._classes = meeting_classes(items, roster, persons, instants=instants, labels=_LABELS)
@@ -193,11 +203,9 @@ class _Meeting:
         self._peoples: dict[str | None, MeetingPeople] = {}
         self._questions: dict[tuple[str | None, str, tuple[str, ...], str, Refusal | None], Question] = {}
         self._asked: list[_Asked] = []
-        self._represented: dict[Hashable, _Asked] = {}
-        self.decided: dict[Hashable, Decision] = {}
 
-    def cases(self) -> Iterator[tuple[Hashable, Case]]:
-        """The cases of the meeting, each once: one representative of every finding among the people."""
+    def cases(self) -> Iterator[tuple[_Asked, Case]]:
+        """The meeting's cases that are new: one representative of every finding among the people."""
         members = self._classes.items_by_class()
         for one, items in zip(self._classes.classes, members, strict=True):
             at = self._classes.people_of(one)
@@ -205,19 +213,33 @@ class _Meeting:
                 fields = self._fields(one, purpose)
                 asked = self._ask(one, items, at, purpose, fields)
                 self._asked.append(asked)
-                if asked.key not in self._represented:
-                    self._represented[asked.key] = asked
-                    yield asked.key, self._case(asked, fields)
+                if self._shared.claim(asked.key):
+                    yield asked, self._case(asked, fields)
+
+    def answer(self, asked: _Asked, decision: Decision) -> Answer:
+        """The answer to one of `cases`.
+
+        Outcomes name records of the people who were asked about. Which rows of a finding these are holds for
+        everybody with that finding.
+        """
+        outcomes = dict(zip(asked.chosen, _by_position(decision, len(asked.chosen)), strict=True))
+        people, released = self._people(asked.one.tenant), decision.decision == RELEASE
+        rows = {
+            code: people.finding(asked.chosen[code], asked.question, asked.end).rows_of(outcome)
+            for code, outcome in outcomes.items()
+            if outcome is not None and outcome.agrees is released
+        }
+        return Answer(decision, outcomes, rows)
 
     def _ask(
         self, one: ItemClass, items: Codes, at: Codes, purpose: str, fields: Mapping[str, Any]
     ) -> _Asked:
-        question = self._question(one, purpose, fields)
+        alike = fields_key(fields)
+        question = self._question(one, purpose, fields, alike)
         codes = self._people(one.tenant).codes(at, question, one.recorded_end or 0)
         distinct, first = np.unique(codes, return_index=True)
         chosen = dict(zip(distinct.tolist(), at[first].tolist(), strict=True))
-        read = (one.recorded_end is not None, fields["erasure_requested"])
-        key = (one.tenant, question, one.roster_complete, tuple(fields["regions"]), read, tuple(chosen))
+        key = (one.tenant, question, alike, tuple(chosen))
         return _Asked(one, items, at, question, codes, chosen, key)
 
     def _case(self, asked: _Asked, fields: Mapping[str, Any]) -> Case:
@@ -230,17 +252,15 @@ class _Meeting:
 
     def decided_rows(self) -> DecidedRows:
         """The rows of the table of classes, and for each item and purpose its place and its row there."""
-        rows: list[dict[str, Any]] = []
-        places: list[tuple[int, int]] = []
-        for asked in self._asked:
-            row = self._class_row(asked)
-            places += [(item, len(rows)) for item in asked.items.tolist()]
-            rows.append({**row, "decision_id": decision_id(row)})
-        return rows, places
+        rows = [self._class_row(asked) for asked in self._asked]
+        items = [asked.items for asked in self._asked]
+        class_at = np.repeat(np.arange(len(items)), [len(own) for own in items])
+        named = [{**row, "decision_id": decision_id(row)} for row in rows]
+        return DecidedRows(named, np.concatenate(items) if items else class_at, class_at)
 
     def _instants(self) -> list[int]:
         """Instants (ns since 1970) that the end of a recording is compared with: those of all grants."""
-        rows = (decode_row(row) for rows in self._given.rows.values() for row in rows)
+        rows = (one.fields for own in self._given.records.values() for one in own)
         times = (
             read_instant(row.get("event_time")) for row in rows if row.get("status") in POSITIVE_STATUSES
         )
@@ -249,9 +269,9 @@ class _Meeting:
 
     def _class_row(self, asked: _Asked) -> dict[str, Any]:
         """The row of a class for one purpose, still without its id."""
-        one, decision = asked.one, self.decided[asked.key]
-        outcomes = dict(zip(asked.chosen, _by_position(decision, len(asked.chosen)), strict=True))
-        record_ids = self._record_ids(asked, decision, outcomes)
+        one, answer = asked.one, self._shared.answers[asked.key]
+        decision = answer.decision
+        record_ids = self._record_ids(asked, answer)
         return {
             "run_id": self._labels.run_id,
             "stage": self._labels.stage,
@@ -271,7 +291,7 @@ class _Meeting:
             "people": len(asked.at),
             "roster_complete": one.roster_complete,
             "roster_doubts": list(one.doubts),
-            "outcomes": self._outcomes(asked, outcomes),
+            "outcomes": self._outcomes(asked, answer.outcomes),
             "record_ids": record_ids,
             "terms": self._people(one.tenant).terms_of(record_ids),
             "policy_hash": decision.policy_hash,
@@ -297,23 +317,24 @@ class _Meeting:
             fields["recorded_end"] = instant_text(one.recorded_end)
         if is_deleted and self._rules.asks_nobody(purpose) and not self._rules.is_to_be_erased(fields):
             fields["erasure_requested"] = None  # a request that nobody can verify holds, and destroys nothing
-        return fields if self._given.lane == CONTENT else {**fields, **_service_fields(one, fields)}
+        return fields if self._given.lane == CONTENT else {**fields, **service_fields(one, fields)}
 
     def _people(self, tenant: str | None) -> MeetingPeople:
         """The meeting's people with their records, judged under the terms of a tenant."""
         if tenant not in self._peoples:
             self._peoples[tenant] = MeetingPeople(
                 self._present,
-                self._given.rows,
+                self._given.records,
                 self._given.ownerless,
                 self._rules.registry_of(tenant),
                 self._rules.policies,
                 self._given.meeting,
                 self._rules.request.as_of,
+                self._shared.codes,
             )
         return self._peoples[tenant]
 
-    def _question(self, one: ItemClass, purpose: str, fields: Mapping[str, Any]) -> Question:
+    def _question(self, one: ItemClass, purpose: str, fields: Mapping[str, Any], alike: str) -> Question:
         kind, roots = str(fields["kind"]), tuple(fields["roots"])
         refusal = None
         if one.labels[1]:
@@ -324,25 +345,16 @@ class _Meeting:
         key = (one.tenant, kind, roots, purpose, refusal)
         if key not in self._questions:
             timed = {**fields, "recorded_end": instant_text(0)}  # grants are held to each class's own end
-            use = self._people(one.tenant).use_of(timed, self._rules.request.as_of)
+            people, as_of = self._people(one.tenant), self._rules.request.as_of
+            use = self._shared.use_of(alike, self._given.meeting, lambda: people.use_of(timed, as_of))
             self._questions[key] = Question(purpose, kind, roots, refusal, use)
         return self._questions[key]
 
-    def _record_ids(
-        self, asked: _Asked, decision: Decision, outcomes: Mapping[int, PersonOutcome | None]
-    ) -> list[str]:
+    def _record_ids(self, asked: _Asked, answer: Answer) -> list[str]:
         """Records that a decision rests on: all of a release's, of a hold the first of those who hold it."""
-        released = decision.decision == RELEASE
         people = self._people(asked.one.tenant)
-        # Outcomes name rows of the people who were asked about, and at their class's recording end.
-        first = self._represented[asked.key]
-        rows = {
-            code: people.finding(first.chosen[code], first.question, first.end).rows_of(outcome)
-            for code, outcome in outcomes.items()
-            if outcome is not None and outcome.agrees is released
-        }
-        found = sorted(people.record_ids(asked.at, asked.question, asked.end, rows))
-        return found if released else found[:_RECORDS_LISTED]
+        found = sorted(people.record_ids(asked.at, asked.question, asked.end, answer.rows))
+        return found if answer.decision.decision == RELEASE else found[:_RECORDS_LISTED]
 
     def _outcomes(self, asked: _Asked, outcomes: Mapping[int, PersonOutcome | None]) -> list[dict[str, Any]]:
         """What people's records came to, equal outcomes together."""
@@ -367,25 +379,6 @@ def _by_position(decision: Decision, subjects: int) -> list[PersonOutcome | None
         if outcome.position < subjects:  # behind them stands at most `_SOMEBODY`
             found[outcome.position] = outcome
     return found
-
-
-def _service_fields(one: ItemClass, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """What a scope of telemetry has besides: its contracts let through nothing but closed columns.
-
-    Every row says who took part and when, so that each has communications metadata among its roots. Grants
-    count for rows of before only if they say so, and nobody knows here which row is the first.
-    """
-    return {
-        "lane": SERVICE,
-        "roots": sorted({one.kind, WHO_AND_WHEN}),
-        "unknown_fields": [],
-        "opaque": False,
-        "content_hit": False,
-        "diag": "required" if one.kind == MEASURED else "optional",
-        "recorded_end": instant_text(one.recorded_end or 0),
-        "tenant": fields["tenant"] or UNLINKED,
-        "meeting": fields["meeting"] or UNLINKED,
-    }
 
 
 def _present(person: Person, attested: Mapping[str | None, Attested]) -> Present:

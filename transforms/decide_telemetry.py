@@ -19,7 +19,8 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from schemas.tables import DECISION_TELEMETRY, FIXED_TABLES, QUARANTINE_ITEMS
 from transforms.consent_intake import IntakeCounts
-from transforms.decide_meetings import DecisionLabels, MeetingDecisions, MeetingInput, decide_meetings
+from transforms.decide_meetings import DecisionLabels, MeetingInput, decide_together
+from transforms.decision_tables import MeetingDecisions
 from transforms.faults import value_free
 from transforms.gather_meetings import ShardPeople, meeting_of
 from transforms.manifests import FileRecord
@@ -93,8 +94,7 @@ def decision_rows(scopes: pa.Table, decisions: MeetingDecisions) -> pa.Table:
         decisions: The decisions, items in the order of the scopes.
     """
     schema = FIXED_TABLES[DECISION_TELEMETRY]
-    of_scope = pa.array([item for item, _ in decisions.places], pa.int64())
-    of_class = pa.array([row for _, row in decisions.places], pa.int64())
+    of_scope, of_class = pa.array(decisions.item_at), pa.array(decisions.class_at)
     made = [
         scopes.column(name).take(of_scope)
         if name in _OF_SCOPE
@@ -188,19 +188,22 @@ class _DecideScopes(beam.DoFn):
         if not scopes.num_rows:
             return
         people = ShardPeople(found)
+        items = dict(slices(as_items(scopes), scopes.column(HOME)))
         for home, own in slices(scopes.drop_columns([HOME]), scopes.column(HOME)):
-            given = MeetingInput(meeting_of(home), as_items(own), *people.of(home), ownerless, lane=SERVICE)
+            given = MeetingInput(meeting_of(home), items[home], *people.of(home), ownerless, lane=SERVICE)
             self._waiting.append((own, given))
-            self._scopes += own.num_rows
+        self._scopes += scopes.num_rows
 
     def _decide(self) -> None:
         labels = DecisionLabels(self._settings.run_id, DECIDE, self._records_seen)
         waiting, self._waiting, self._scopes = self._waiting, [], 0
+        if not waiting:
+            return
         try:
             with value_free("decide telemetry"):
-                decided = decide_meetings([given for _, given in waiting], self._rules, labels)
-                for (scopes, _), decisions in zip(waiting, decided, strict=True):
-                    self._write(decision_rows(scopes, decisions))
+                decided = decide_together([given for _, given in waiting], self._rules, labels)
+                scopes = pa.concat_tables([own for own, _ in waiting]).combine_chunks()
+                self._write(decision_rows(scopes, decided.all))
         except BaseException:
             if self._writer is not None:
                 self._writer.abandon()
@@ -213,9 +216,11 @@ class _DecideScopes(beam.DoFn):
             self._writer = TableWriter(files, self._settings.run_id, DECISION_TELEMETRY, schema)
         self._writer.append(rows)
         self._counts.written += rows.num_rows
-        for row in rows.select(["purpose", "table", "decision", "primary", "rows"]).to_pylist():
-            key = (row["purpose"], row["table"], row["decision"], row["primary"])
-            self._counts.rows[key] += row["rows"]
+        names = ["purpose", "table", "decision", "primary"]
+        counted = rows.select([*names, "rows"]).group_by(names).aggregate([("rows", "sum")])
+        for row in counted.to_pylist():
+            purpose, table, decision, primary = (row[name] for name in names)
+            self._counts.rows[purpose, table, decision, primary] += row["rows_sum"]
 
 
 def _at_end(value: Any) -> WindowedValue:

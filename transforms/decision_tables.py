@@ -2,46 +2,106 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import accumulate, pairwise
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate
+from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 
 from schemas.tables import DECISION_CLASSES, DECISION_ITEMS, FIXED_TABLES
-
-DecidedRows = tuple[list[dict[str, Any]], list[tuple[int, int]]]
-"""Rows of the table of classes of one meeting; for each item and purpose its place and its row there."""
+from transforms.presence_classes import Numbers
 
 
-def decision_tables(
-    items: Sequence[pa.Table], decided: Sequence[DecidedRows]
-) -> Iterator[tuple[pa.Table, pa.Table]]:
-    """The tables of classes and of items of each meeting.
+class DecidedRows(NamedTuple):
+    """What was decided about one meeting, before it is a table.
+
+    Attributes:
+        rows: Rows of the table of classes.
+        item_at: For each item and purpose the item's place.
+        class_at: Likewise, its row in `rows`.
+    """
+
+    rows: Sequence[dict[str, Any]]
+    item_at: Numbers
+    class_at: Numbers
+
+
+@dataclass(frozen=True)
+class MeetingDecisions:
+    """What was decided about some items.
+
+    Attributes:
+        classes: Rows of the table of classes.
+        items: Rows of the table of items.
+        item_at: For each row of ``items`` its place in the given items.
+        class_at: Likewise, its row in ``classes``.
+    """
+
+    classes: pa.Table
+    items: pa.Table
+    item_at: Numbers = field(repr=False)
+    class_at: Numbers = field(repr=False)
+
+
+@dataclass(frozen=True)
+class DecidedTogether:
+    """What was decided about the items of some meetings.
+
+    Attributes:
+        given: The items of all meetings, one meeting after the other.
+        all: The decisions about them.
+        decided: What was decided about each meeting.
+        items_before: For each meeting how many items come before its own, and last of all their number.
+    """
+
+    given: pa.Table
+    all: MeetingDecisions
+    decided: Sequence[DecidedRows]
+    items_before: Sequence[int]
+
+    def apart(self) -> list[MeetingDecisions]:
+        """The decisions about each meeting."""
+        found = []
+        class_row = item_row = 0
+        for one in self.decided:
+            classes = self.all.classes.slice(class_row, len(one.rows))
+            items = self.all.items.slice(item_row, len(one.item_at))
+            found.append(MeetingDecisions(classes, items, one.item_at, one.class_at))
+            class_row, item_row = class_row + len(one.rows), item_row + len(one.item_at)
+        return found
+
+
+def tables_together(given: pa.Table, sizes: Sequence[int], decided: Sequence[DecidedRows]) -> DecidedTogether:
+    """The tables of classes and of items of some meetings.
 
     Args:
-        items: The items of each meeting.
-        decided: What was decided about each.
+        given: The items of all meetings, one meeting after the other.
+        sizes: How many of them each meeting has.
+        decided: What was decided about each meeting.
     """
-    rows = [row for own, _ in decided for row in own]
+    rows = [row for one in decided for row in one.rows]
     classes = pa.Table.from_pylist(rows, FIXED_TABLES[DECISION_CLASSES])
-    of_classes = _bounds([len(own) for own, _ in decided])
-    of_items = _bounds([table.num_rows for table in items])
-    places = _bounds([len(own) for _, own in decided])
-    class_at = [
-        start + row for (start, _), (_, own) in zip(of_classes, decided, strict=True) for _, row in own
-    ]
-    item_at = [
-        start + item for (start, _), (_, own) in zip(of_items, decided, strict=True) for item, _ in own
-    ]
-    ids = pa.concat_tables([table.select(["item_id"]) for table in items]).column("item_id").combine_chunks()
-    schema, chosen = FIXED_TABLES[DECISION_ITEMS], pa.array(class_at, pa.int64())
-    made = {name: classes.column(name).take(chosen) for name in schema.names if name != "item_id"}
-    made["item_id"] = ids.take(pa.array(item_at, pa.int64()))
-    table = pa.Table.from_arrays([made[name] for name in schema.names], schema=schema)
-    for (start, end), (first, last) in zip(of_classes, places, strict=True):
-        yield classes.slice(start, end - start), table.slice(first, last - first)
+    items_before = [0, *accumulate(sizes)]
+    classes_before = [0, *accumulate(len(one.rows) for one in decided)]
+    item_at = _shifted([one.item_at for one in decided], items_before)
+    class_at = _shifted([one.class_at for one in decided], classes_before)
+    items = _item_rows(given, classes, item_at, class_at)
+    return DecidedTogether(given, MeetingDecisions(classes, items, item_at, class_at), decided, items_before)
 
 
-def _bounds(sizes: Sequence[int]) -> list[tuple[int, int]]:
-    return list(pairwise([0, *accumulate(sizes)]))
+def _shifted(places: Sequence[Numbers], before: Sequence[int]) -> Numbers:
+    if not places:
+        return np.array([], dtype=np.int64)
+    return np.concatenate([own + start for own, start in zip(places, before, strict=False)])
+
+
+def _item_rows(given: pa.Table, classes: pa.Table, item_at: Numbers, class_at: Numbers) -> pa.Table:
+    schema = FIXED_TABLES[DECISION_ITEMS]
+    from_items, from_classes = pa.array(item_at), pa.array(class_at)
+    made = [
+        given.column(name).take(from_items) if name == "item_id" else classes.column(name).take(from_classes)
+        for name in schema.names
+    ]
+    return pa.Table.from_arrays(made, schema=schema)

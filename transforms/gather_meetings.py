@@ -31,7 +31,7 @@ def gather_meetings(
     anywhere: Iterable[bytes],
     *,
     only_named: bool,
-) -> Iterator[tuple[str, MeetingInput]]:
+) -> Iterator[MeetingInput]:
     """The meetings of a shard that have items, with everything that their decisions are made from.
 
     Args:
@@ -53,7 +53,7 @@ def gather_meetings(
     ordered = items.sort_by(_ORDER)
     for home, own in slices(ordered.drop_columns([HOME]), ordered.column(HOME)):
         about = (reported[home], of_any) if home in reported else (of_any,)
-        yield home, MeetingInput(meeting_of(home), own, *people.of(home), ownerless, about)
+        yield MeetingInput(meeting_of(home), own, *people.of(home), ownerless, about)
 
 
 def meeting_of(home: str) -> str | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -23,6 +22,7 @@ from schemas.contract import ContractSet
 from schemas.tables import DIGESTS, FIXED_TABLES
 from schemas.telemetry import all_telemetry_tables
 from transforms.bundle_writer import BundleWriter
+from transforms.collector import collector_paused
 from transforms.commit_run import RunSettings, commit_run
 from transforms.digest_shards import ShardFiles, read_shard, remove_shards
 from transforms.duplicates import (
@@ -123,7 +123,7 @@ class _DigestTask(beam.DoFn):
         counts = RunCounts()
         faults = FaultDigests(task.file.path, self._digester)
         for block in blocks_of(task, self._settings):
-            with _collector_paused():
+            with collector_paused():
                 shards.add(digest_block(block, self._digester, faults, counts))
             PROGRESS.add_digested(len(block.records))
         return counts
@@ -136,18 +136,6 @@ class _DigestTask(beam.DoFn):
             written = shards.close()
         for shard in written:
             yield WindowedValue(shard, _END, (GlobalWindow(),))
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """No garbage collection meanwhile: work on batches makes many objects and hardly a cycle among them."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def digest_block(
@@ -296,7 +284,7 @@ class _SeparateTask(beam.DoFn):
             with value_free("separate"):
                 index = VerdictIndex(verdicts)
                 for block in blocks_of(task, self._settings):
-                    with _collector_paused():
+                    with collector_paused():
                         self._taker.take(block, index)
                     PROGRESS.add_separated(len(block.records))
         except BaseException:
@@ -309,7 +297,7 @@ class _SeparateTask(beam.DoFn):
         if writer is None or taker is None:
             return
         try:
-            with value_free("finish files"), _collector_paused():
+            with value_free("finish files"), collector_paused():
                 taker.finish()
                 records = writer.close()
         except BaseException:

@@ -1,8 +1,9 @@
 """Tables on their way through joins: cut into shards by meeting, by item or by key, and put together again.
 
-A shard is everything whose id begins with the same digits. It holds thousands of rows, so that a join costs
-little a row, and there are the more shards the more rows there are, so that no worker holds a ledger. Behind
-the join a shard is cut into its meetings.
+A shard is everything whose id begins with the same digits. It holds tens of thousands of rows, so that a
+join costs little a row (each shard may send a table to each shard of the next join), and there are the more
+shards the more rows there are, so that no worker holds a ledger. Behind the join a shard is cut into its
+meetings.
 
 Beam's joins of several collections pickle what they carry, and a pickled slice carries its whole parent. So
 tables enter a join as compressed bytes of Arrow IPC (`packed`) and are tables again behind it (`concat`).
@@ -23,7 +24,7 @@ from transforms.arrow_coder import ArrowTableCoder
 NO_MEETING: Final = "none"
 """What keys of items without a meeting begin with; no pseudonym does."""
 
-SHARD_ROWS: Final = 1 << 14
+SHARD_ROWS: Final = 1 << 16
 MOST_DIGITS: Final = 4
 _SPREAD_DIGITS: Final = 2
 _CODER: Final = ArrowTableCoder()

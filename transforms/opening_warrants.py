@@ -8,6 +8,7 @@ blob without a warrant is not opened, so nothing is opened that is not on record
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -100,6 +101,16 @@ def check_warrant(public_key: Ed25519PublicKey, warrant: Warrant) -> None:
     raise _unwarranted(warrant.key_id, warrant.part)
 
 
+def _check_own(signing_key: Ed25519PrivateKey, warrant: Warrant) -> None:
+    """As `check_warrant`, by whoever has the private key: Ed25519 signs equal messages alike (RFC 8032).
+
+    Signing again costs a fifth of verifying, and a release does this for every blob.
+    """
+    expected = signing_key.sign(_message(warrant))
+    if warrant.ground.ground not in GROUNDS or not hmac.compare_digest(expected, warrant.signature):
+        raise _unwarranted(warrant.key_id, warrant.part)
+
+
 def _unwarranted(key_id: bytes, part: int) -> PromiseBroken:
     return PromiseBroken(
         "OPENING_WITHOUT_DECISION",
@@ -123,7 +134,7 @@ class WarrantedOpener:
 
     def __init__(self, keys: ReleaseKeys, key_rows: Iterable[KeyRow]) -> None:
         self._opener = VaultOpener(keys, key_rows)
-        self._public_key = keys.log_signing_key.public_key()
+        self._signing_key = keys.log_signing_key
         self._rows: list[dict[str, Any]] = []
 
     def open_blob(self, blob: BlobRow, warrants: Sequence[Warrant]) -> list[OpenedItem]:
@@ -136,7 +147,7 @@ class WarrantedOpener:
         if not warrants or any((each.key_id, each.part) != (blob.key_id, blob.part) for each in warrants):
             raise _unwarranted(blob.key_id, blob.part)
         for warrant in warrants:
-            check_warrant(self._public_key, warrant)
+            _check_own(self._signing_key, warrant)
         try:
             items = self._opener.open_blob(blob)
         except SealBroken as error:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +42,13 @@ _UNIX: Final = 719_163 * 86_400 * SECOND
 """1970-01-01 in nanoseconds since the year 1."""
 _ALL_TIME: Final = 1 << 80
 _LARGEST: Final = (1 << 63) - 1
+
+
+class PersonRecord(NamedTuple):
+    """A consent row as it is carried (`transforms.consent_intake.encode_row`), and what it says."""
+
+    row: bytes
+    fields: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,23 +173,25 @@ class MeetingPeople:
 
     Args:
         people: Everybody who was there at any time.
-        rows: Rows by person key (`transforms.consent_intake.encode_row`).
+        rows: Rows by person key.
         ownerless: Rows that may be a no of anybody.
         registry: Keys and terms.
         policies: The policies.
         meeting: Join pseudonym of the meeting.
         as_of: Instant of the decision (RFC 3339).
+        codes: Codes of findings so far, where several meetings share them.
     """
 
     def __init__(
         self,
         people: Sequence[Present],
-        rows: Mapping[str, Iterable[bytes]],
+        rows: Mapping[str, Iterable[PersonRecord]],
         ownerless: Iterable[bytes],
         registry: RulesRegistry,
         policies: Policies,
         meeting: str | None,
         as_of: str,
+        codes: dict[object, int] | None = None,
     ) -> None:
         self.people = people
         self.registry = registry
@@ -191,20 +200,23 @@ class MeetingPeople:
         self._terms: dict[str, str] = {}
         self._book = self._read_book(rows, ownerless)
         self._books: dict[Refusal | None, RecordBook] = {None: self._book}
-        instants = [self._grants(one, as_of) for one in people]
+        now = read_instant(as_of) or 0
+        instants = [self._grants(one, now) for one in people]
         self._instants = np.array([each for own in instants for each in own], dtype=np.int64)
         self._first = np.cumsum([0, *map(len, instants)])[:-1]
-        self._codes: dict[object, int] = {}
+        self._codes: dict[object, int] = {} if codes is None else codes
         self._standings: dict[tuple[int, Refusal | None, str], Standing] = {}
         self._answers: dict[Question, _Answers] = {}
         self._persons: dict[Attested, Person] = {}
 
-    def _read_book(self, rows: Mapping[str, Iterable[bytes]], ownerless: Iterable[bytes]) -> RecordBook:
+    def _read_book(
+        self, rows: Mapping[str, Iterable[PersonRecord]], ownerless: Iterable[bytes]
+    ) -> RecordBook:
         records: list[dict[str, Any]] = [decode_row(row) for row in sorted(ownerless)]
         for one in self.people:
             own = (row for key in one.record_keys for row in rows.get(key, ()))
-            for row in sorted(own) if one.identified else ():
-                fields = {**decode_row(row), "subject": one.key}
+            for row in sorted(own, key=_bytes_of) if one.identified else ():
+                fields = {**row.fields, "subject": one.key}
                 self._note_terms(fields)
                 records.append(fields)
         return RecordBook(records, self.registry)
@@ -214,13 +226,13 @@ class MeetingPeople:
         if isinstance(record_id, str) and isinstance(terms, str):
             self._terms[record_id] = terms
 
-    def _grants(self, one: Present, as_of: str) -> list[int]:
+    def _grants(self, one: Present, now: int) -> list[int]:
         """Instants that tell apart what the person's records come to, by when a recording ended.
 
         A grant from a clock that runs ahead counts as given at the instant of the decision.
         """
         grants = {row.instant for row in self._book.of(one.key) if row.sign == POSITIVE}
-        return sorted(map(unix_instant, grants | {read_instant(as_of) or 0}))
+        return sorted(map(unix_instant, grants | {now}))
 
     def terms_of(self, record_ids: Iterable[str]) -> list[str]:
         """Versions of terms that some records cite, sorted."""
@@ -343,6 +355,10 @@ class MeetingPeople:
 
     def _code(self, signature: object) -> int:
         return self._codes.setdefault(signature, len(self._codes))
+
+
+def _bytes_of(record: PersonRecord) -> bytes:
+    return record.row
 
 
 def unix_instant(instant: int) -> int:

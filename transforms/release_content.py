@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -20,9 +22,10 @@ from schemas.classification import CONTENT_KINDS
 from schemas.errors import PromiseBroken
 from schemas.tables import FIXED_TABLES, OPENINGS, QUARANTINE_BLOBS, QUARANTINE_KEYS, RELEASED, TIME
 from transforms.chunked_encryption import SealBroken
-from transforms.decide_meetings import MeetingDecisions
+from transforms.decision_tables import MeetingDecisions
 from transforms.keys import ReleaseKeys
 from transforms.manifests import FileRecord
+from transforms.meeting_joins import HOME, homes
 from transforms.opening_warrants import FOR_RELEASE, Ground, Warrant, WarrantedOpener, issue_warrant
 from transforms.parquet_files import TableWriter
 from transforms.partitioning import Partitioning
@@ -334,23 +337,17 @@ def placed(tasks: pa.Table, places: pa.Table) -> pa.Table:
 
 
 def release_tasks(items: pa.Table, decisions: MeetingDecisions) -> pa.Table:
-    """What is to be released of a meeting's items: those that may go and have not gone before.
+    """What is to be released of some items: those that may go and have not gone before.
 
     Args:
         items: The items that were decided about, with ``ambiguous`` and ``released_for``.
         decisions: What was decided.
+
+    Returns:
+        A table as `TASK_SCHEMA` has it, with a column `HOME`.
     """
-    go = decisions.classes.column("decision").to_pylist()
-    purposes = decisions.classes.column("purpose").to_pylist()
-    before = items.column("released_for").to_pylist()
-    held = items.column("ambiguous").to_pylist()
-    chosen = [
-        (item, row)
-        for item, row in decisions.places
-        if go[row] == RELEASE and not held[item] and purposes[row] not in (before[item] or ())
-    ]
-    from_items = pa.array([item for item, _ in chosen], pa.int64())
-    from_classes = pa.array([row for _, row in chosen], pa.int64())
+    going = _going(items, decisions)
+    from_items, from_classes = pa.array(decisions.item_at[going]), pa.array(decisions.class_at[going])
     made: dict[str, Any] = {}
     for name in TASK_SCHEMA.names:
         if name in ("item_id", "event_id", "key_id", "blob_part", "source", "contract", "event_time"):
@@ -360,11 +357,32 @@ def release_tasks(items: pa.Table, decisions: MeetingDecisions) -> pa.Table:
     record_ids = decisions.classes.column("record_ids")
     made["records"] = pc.list_value_length(record_ids).take(from_classes)
     made["record_ids"] = pc.list_slice(record_ids, 0, RECORDS_IN_ROWS).take(from_classes)
-    named = [items.column(name).take(from_items).to_pylist() for name in _MEMBERS]
-    about = [[each for each in row if each is not None] for row in zip(*named, strict=True)]
-    made["members"] = pa.array(about, pa.list_(pa.string()))
-    made["warrant"] = pa.nulls(len(chosen), pa.binary(64))
-    return pa.table([made[name] for name in TASK_SCHEMA.names], names=TASK_SCHEMA.names).cast(TASK_SCHEMA)
+    made["members"] = _members([items.column(name).take(from_items) for name in _MEMBERS])
+    made["warrant"] = pa.nulls(len(from_items), pa.binary(64))
+    tasks = pa.table([made[name] for name in TASK_SCHEMA.names], names=TASK_SCHEMA.names).cast(TASK_SCHEMA)
+    return tasks.append_column(HOME, homes(items).take(from_items))
+
+
+def _going(items: pa.Table, decisions: MeetingDecisions) -> npt.NDArray[np.bool_]:
+    """Which rows of the decisions about items may go, and have not gone before."""
+    decided = pc.equal(decisions.classes.column("decision"), RELEASE).to_numpy()
+    held = items.column("ambiguous").to_numpy()
+    going = decided[decisions.class_at] & ~held[decisions.item_at]
+    gone = pc.greater(pc.fill_null(pc.list_value_length(items.column("released_for")), 0), 0).to_numpy()
+    repeated = np.flatnonzero(going & gone[decisions.item_at])
+    at, class_at = pa.array(decisions.item_at[repeated]), pa.array(decisions.class_at[repeated])
+    before = items.column("released_for").take(at).to_pylist()
+    purposes = decisions.classes.column("purpose").take(class_at).to_pylist()
+    going[repeated] = [purpose not in own for purpose, own in zip(purposes, before, strict=True)]
+    return going
+
+
+def _members(columns: Sequence[pa.ChunkedArray]) -> pa.ListArray:
+    """A list of those values of each row that are there."""
+    wide = np.column_stack([column.to_numpy(zero_copy_only=False) for column in columns])
+    known = np.column_stack([column.is_valid().to_numpy() for column in columns])
+    offsets = np.concatenate([[0], np.cumsum(known.sum(axis=1))])
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(wide[known], pa.string()))
 
 
 __all__ = [

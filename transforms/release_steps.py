@@ -22,11 +22,11 @@ import transforms.arrow_coder  # noqa: F401 - registers the coder of tables
 from schemas.tables import DECISION_CLASSES, DECISION_ITEMS, FIXED_TABLES
 from transforms import people_joins
 from transforms.consent_intake import IntakeCounts
-from transforms.decide_meetings import DecisionLabels, MeetingInput, decide_meetings
+from transforms.decide_meetings import DecisionLabels, MeetingInput, decide_together
 from transforms.faults import value_free
 from transforms.gather_meetings import AGAIN_IDS, gather_meetings
 from transforms.keys import ReleaseKeys
-from transforms.meeting_joins import HOME, concat, packed, shards_by, shards_by_home
+from transforms.meeting_joins import concat, packed, shards_by, shards_by_home
 from transforms.parquet_files import TableWriter
 from transforms.people_joins import resolve_people, rows_to_meetings
 from transforms.release_content import (
@@ -152,7 +152,7 @@ class _DecideMeeting(beam.DoFn):
     def _start(self) -> None:
         self._counts = ReleaseCounts()
         self._writers: dict[str, TableWriter] = {}
-        self._waiting: list[tuple[str, MeetingInput]] = []
+        self._waiting: list[MeetingInput] = []
         self._cells = 0
         self._records_seen = ""
 
@@ -168,8 +168,8 @@ class _DecideMeeting(beam.DoFn):
     ) -> Iterator[Any]:
         with self._abandoning("gather meetings"):
             self._records_seen = read.fingerprint
-            for home, given in gather_meetings(keyed[1], ownerless, anywhere, only_named=self._stage == SINK):
-                self._waiting.append((home, given))
+            for given in gather_meetings(keyed[1], ownerless, anywhere, only_named=self._stage == SINK):
+                self._waiting.append(given)
                 rows = sum(map(len, given.rows.values()))
                 self._cells += given.items.num_rows + given.roster.num_rows + rows
         if self._cells >= _GATHERED_CELLS:
@@ -198,22 +198,20 @@ class _DecideMeeting(beam.DoFn):
             raise
 
     def _decide_all(self) -> Iterator[Any]:
+        given, self._waiting, self._cells = self._waiting, [], 0
+        if not given:
+            return
         labels = DecisionLabels(self._settings.run_id, self._stage, self._records_seen)
-        waiting, self._waiting, self._cells = self._waiting, [], 0
-        decided = decide_meetings([given for _, given in waiting], self._rules, labels)
-        tasks = []
-        for (home, given), decisions in zip(waiting, decided, strict=True):
-            own = release_tasks(given.items, decisions)
-            self._counts.add(given.items, decisions.classes, own)
-            if own.num_rows:
-                said = witness_releases(given, decisions, self._rules)
-                yield beam.pvalue.TaggedOutput(WITNESSED, packed(said))
-            tasks.append(own.append_column(HOME, pa.repeat(pa.scalar(home), own.num_rows)))
-        self._write(DECISION_CLASSES, [decisions.classes for decisions in decided])
-        self._write(DECISION_ITEMS, [decisions.items for decisions in decided])
+        decided = decide_together(given, self._rules, labels)
+        tasks = release_tasks(decided.given, decided.all)
+        self._counts.add(decided.given, decided.all.classes, tasks)
+        said = witness_releases(given, decided, tasks, self._rules)
+        self._write(DECISION_CLASSES, decided.all.classes)
+        self._write(DECISION_ITEMS, decided.all.items)
+        yield beam.pvalue.TaggedOutput(WITNESSED, packed(said))
         yield from self._to_release(tasks)
 
-    def _to_release(self, tasks: Sequence[pa.Table]) -> Iterator[Any]:
+    def _to_release(self, tasks: pa.Table) -> Iterator[Any]:
         for piece in _in_pieces(tasks):
             for part in shards_by_home(piece.select(AGAIN_IDS.names), self._settings.digits):
                 yield beam.pvalue.TaggedOutput(AGAIN, part)
@@ -221,23 +219,19 @@ class _DecideMeeting(beam.DoFn):
             for part in shards_by(signed, "key_id", self._settings.digits):
                 yield beam.pvalue.TaggedOutput(TASKS, part)
 
-    def _write(self, table: str, rows: Sequence[pa.Table]) -> None:
-        if not rows:
-            return
+    def _write(self, table: str, rows: pa.Table) -> None:
         if table not in self._writers:
             files = open_files(self._settings.store)
             self._writers[table] = TableWriter(files, self._settings.run_id, table, FIXED_TABLES[table])
-        together = pa.concat_tables(rows)
-        self._writers[table].append(together)
-        self._counts.rows[table] += together.num_rows
+        self._writers[table].append(rows)
+        self._counts.rows[table] += rows.num_rows
 
 
 def _at_end(value: Any) -> WindowedValue:
     return WindowedValue(value, _END, (GlobalWindow(),))
 
 
-def _in_pieces(tables: Sequence[pa.Table]) -> Iterator[pa.Table]:
-    tasks = pa.concat_tables(tables) if tables else TASK_SCHEMA.empty_table()
+def _in_pieces(tasks: pa.Table) -> Iterator[pa.Table]:
     if not tasks.num_rows:
         return
     widest = max(1, pc.max(pc.list_value_length(tasks.column("record_ids"))).as_py())

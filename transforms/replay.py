@@ -28,7 +28,7 @@ from schemas.tables import (
     TOMBSTONES,
 )
 from transforms.consent_intake import IntakeCounts, RecordIntake, alias_links, plan_records, read_range
-from transforms.decide_meetings import DecisionLabels, decide_meetings
+from transforms.decide_meetings import DecisionLabels, MeetingInput, decide_meetings
 from transforms.deletion_holds import about_anything, about_meetings, person_rows
 from transforms.gather_meetings import gather_meetings
 from transforms.manifests import FileRecord, Manifest, fold
@@ -148,7 +148,7 @@ def replay_decision(
     _check_rules(past, rules)
     inputs = _Inputs(store, past, rules, registry, pseudonyms, consents)
     labels = DecisionLabels(past.row["run_id"], past.row["stage"], inputs.records_seen)
-    given = [meeting for _, meeting in inputs.meetings()]
+    given = list(inputs.meetings())
     rows = [row for decided in decide_meetings(given, rules, labels) for row in decided.classes.to_pylist()]
     return _compared(past, rows, inputs.missing())
 
@@ -201,7 +201,7 @@ class _Inputs:
         self._signals = self._rows(SIGNALS)
         self._read_people(rules, registry, pseudonyms, consents)
 
-    def meetings(self) -> Iterator[tuple[str, Any]]:
+    def meetings(self) -> Iterator[MeetingInput]:
         """The meeting, or the parts of what has none."""
         placed = about_meetings(self._signals)
         signals = placed.append_column(HOME, placed.column("meeting_join"))

@@ -21,10 +21,10 @@ import pyarrow.compute as pc
 
 import transforms.arrow_coder  # noqa: F401 - registers the coder of tables
 from schemas.tables import QUARANTINE_ITEMS, ROSTER, TELEMETRY, fact, leaves, telemetry_columns
-from transforms.decide_meetings import MEASURED, WHO_AND_WHEN
 from transforms.faults import value_free
 from transforms.meeting_joins import HOME, NO_MEETING, concat, shards_by, shards_by_home
 from transforms.release_settings import ReleaseSettings
+from transforms.service_items import MEASURED, WHO_AND_WHEN
 from transforms.store import Store
 
 SCOPE_SCHEMA: Final = pa.schema(

@@ -14,11 +14,11 @@ from transforms.consent_intake import NOTHING_ATTESTED, Attested, Link, encode_r
 from transforms.decide_meetings import (
     AMBIGUOUS,
     DecisionLabels,
-    MeetingDecisions,
     MeetingInput,
     decide_meetings,
 )
 from transforms.decision_ids import instant_text
+from transforms.decision_tables import MeetingDecisions
 from transforms.people_outcomes import Present
 from transforms.presence import ItemClass, MeetingClasses, meeting_classes
 from transforms.release_rules import ReleaseRequest, ReleaseRules, TenantView

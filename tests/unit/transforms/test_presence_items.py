@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import pyarrow as pa
+
 from tests.unit.transforms.presence_samples import Row, bounds, flag, item, item_table, roster_table, visit
 from transforms.presence_items import ItemColumns
 from transforms.presence_roster import roster_rows, rosters_together
@@ -29,9 +31,10 @@ def plain(columns: ItemColumns) -> list[dict[str, Any]]:
     ]
 
 
-def test_read_together_is_read_alone() -> None:
+def test_parts_of_what_is_read_together_are_read_alone() -> None:
     tables = [item_table(rows) for rows in MEETINGS]
-    together = ItemColumns.read_together(tables)
+    sizes = [table.num_rows for table in tables]
+    together = ItemColumns.read(pa.concat_tables(tables)).parts(sizes)
     assert [plain(columns) for columns in together] == [plain(ItemColumns.read(table)) for table in tables]
     assert [columns.distinct("sender_join") for columns in together] == [["ada"], [], ["bob"]]
 
