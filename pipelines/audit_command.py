@@ -126,10 +126,12 @@ def checkpoint(store: str, as_json: bool) -> None:
     Exit codes: 0 printed, 1 it is damaged, 2 no log, 3 the store cannot be read.
     """
     from transforms.audit_log import no_log
+    from transforms.store import Store
 
     with reported():
         said = checkpoint_of(store)
         if said is None:
+            Store.open(store)  # says so, if there is no store either
             raise no_log()
     click.echo(json.dumps(said, indent=2) if as_json else said["note"], nl=as_json)
 

@@ -113,11 +113,12 @@ def erase(context: click.Context, /, as_json: bool, **options: Any) -> None:
         ledger = run_erase(asked, show_progress=not as_json)
         seconds = time.monotonic() - started
     if as_json:
-        took = {"seconds": round(seconds, 2)}
-        click.echo(json.dumps({**ledger, **took, "checkpoint": checkpoint_of(asked.store)}))
+        said: dict[str, Any] = {**ledger, "seconds": round(seconds, 2)}
+        click.echo(json.dumps(said if asked.dry_run else {**said, "checkpoint": checkpoint_of(asked.store)}))
     else:
         print_erasure(ledger, seconds)
-        click.echo(checkpoint_text(asked.store))
+        if not asked.dry_run:
+            click.echo(checkpoint_text(asked.store))
     if ledger["unreached"]:
         click.echo(
             "Error: ERASURE_NOT_COVERED: these columns name people and are not reached: "

@@ -16,6 +16,7 @@ from schemas.tables import (
 )
 from transforms.erase_coverage import unreached_in
 from transforms.erase_plan import ErasurePlan
+from transforms.erase_recalls import telemetry_recalls
 from transforms.store import Store
 
 _GUARDED: Final = (QUARANTINE_ITEMS, QUARANTINE_REJECTED, TELEMETRY, ROSTER)
@@ -48,6 +49,7 @@ def erasure_ledger(
         "bundle_keys": len(plan.bundles),
         "events": len(plan.events),
         "recalls": plan.gone()[RELEASED],
+        "telemetry_recalls": len({export["run_id"] for export, _, _ in telemetry_recalls(store, plan)}),
         "rows": {
             table: {"gone": gone[table], "changed": changed[table], "of": plan.rows[table]}
             for table in sorted({*gone, *changed})

@@ -19,6 +19,8 @@ def print_erasure(ledger: dict[str, Any], seconds: float, console: Console | Non
         f"bundle keys; {ledger['recalls']:,} released copies to be recalled; "
         f"{ledger['files']['rewritten']:,} of {ledger['files']['of']:,} files"
     )
+    if number := ledger["telemetry_recalls"]:
+        console.print(f"{number:,} exports of telemetry can hold what goes; their recipients must delete it")
     for reason, number in ledger["reasons"].items():
         console.print(f"  {reason}: {number:,}")
     if number := ledger["unregistered"]:

@@ -130,12 +130,17 @@ def rotate(
     Exit codes: 0 done, or nothing to do; 1 some keys do not unwrap, the others were moved and the older vault
     keys that they may need are kept; 2 usage, or no such store; 3 keys or a store cannot be used.
     """
+    from pipelines.audit_report import checkpoint_of, checkpoint_text
     from pipelines.run_rotation import RotationRequest, plan_all, rotate_all
 
     request = RotationRequest(tuple(dict.fromkeys(stores)), keys_path, old_keys, keep_old, abandon_broken)
     with reported():
         told = plan_all(request) if dry_run else rotate_all(request, show_progress=not as_json)
-    click.echo(json.dumps(told, indent=2) if as_json else "\n".join(_rotation_lines(told)))
+    lines = list(_rotation_lines(told))
+    for entry in () if dry_run else told["stores"]:
+        entry["checkpoint"] = checkpoint_of(entry["store"])
+        lines.append(checkpoint_text(entry["store"]))
+    click.echo(json.dumps(told, indent=2) if as_json else "\n".join(lines))
     if any(entry["broken"] for entry in told["stores"]):
         context.exit(EXIT_PROMISE_BROKEN)
 

@@ -205,6 +205,12 @@ def test_a_store_without_a_commit_has_no_log(tmp_path: Path, words: list[str]) -
     assert (result.exit_code, "AUDIT_NO_LOG" in result.stderr) == (2, True)
 
 
+def test_a_folder_that_is_no_store_is_said_to_be_none(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "nowhere"):
+        result = run("checkpoint", "--store", folder)
+        assert (result.exit_code, "STORE_NOT_FOUND" in result.stderr) == (2, True), result.stderr
+
+
 def test_the_keys_that_the_store_names_are_those_of_the_key_directory(told: World, keys: Path) -> None:
     stated = json.loads(run("key", "--store", told.store, "--json").output)["verifiers"]
     assert sorted(stated) == sorted(run("key", "--store", told.store, "--keys", keys).output.split())

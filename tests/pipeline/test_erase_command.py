@@ -39,11 +39,14 @@ def test_it_shows_then_stops_then_erases(world: World, monkeypatch: pytest.Monke
     before = files_of(world)
     shown = run(world, "--subject", ADA, "--dry-run")
     assert (shown.exit_code, "What would go" in shown.output) == (0, True), shown.output
+    assert "checkpoint" not in shown.output
+    assert "checkpoint" not in json.loads(run(world, "--subject", ADA, "--dry-run", "--json").stdout)
     stopped = run(world, "--subject", ADA)
     assert (stopped.exit_code, "ERASES_TOO_MUCH" in stopped.stderr) == (4, True)
     assert files_of(world) == before
     done = run(world, "--subject", ADA, "--max-share", "100")
     assert done.exit_code == 0, done.stderr
+    assert "Keep this checkpoint" in done.output
     for words in (
         "What went",
         "0 opened; 0 erased rows present; 0 replaced files left",

@@ -17,6 +17,7 @@ def _ledger(**changed: Any) -> dict[str, Any]:
         "data_keys": 1000,
         "bundle_keys": 100,
         "recalls": 2,
+        "telemetry_recalls": 0,
         "files": {"rewritten": 1, "of": 42},
         "reasons": {"WITHDRAWN": 2},
         "unregistered": 0,
@@ -54,3 +55,10 @@ def test_a_subject_that_nobody_knows_is_no_silent_success(capsys: pytest.Capture
     assert "not in the registry" not in capsys.readouterr().out
     print_erasure(_ledger(rows={}, unregistered=1), 1.5)
     assert "1 subject is not in the registry" in capsys.readouterr().out
+
+
+def test_exports_of_telemetry_are_named_where_there_are_some(capsys: pytest.CaptureFixture[str]) -> None:
+    print_erasure(_ledger(), 1.5)
+    assert "exports of telemetry" not in capsys.readouterr().out
+    print_erasure(_ledger(telemetry_recalls=3), 1.5)
+    assert "3 exports of telemetry can hold what goes" in capsys.readouterr().out

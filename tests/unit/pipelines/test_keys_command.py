@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from pipelines.audit_report import checkpoint_of, checkpoint_text
 from pipelines.keys_command import keys
 from schemas.errors import InfrastructureFault
 from schemas.tables import QUARANTINE_KEYS
@@ -149,6 +150,7 @@ def test_rotate_moves_all_keys_and_destroys_the_old_one(store: Path, made: Path,
     told = json.loads(result.stdout)
     assert told["destroyed"] == [{"vault": old, "done": True, "due": ""}]
     assert told["stores"][0]["data_keys"] == 6
+    assert told["stores"][0]["checkpoint"] == checkpoint_of(str(store))
     keys = load_release_keys(newer / "release")
     assert keys.older_vaults == ()
     assert not open_all(Store.open(store), keys).broken
@@ -162,6 +164,7 @@ def test_rotate_again_changes_nothing(store: Path, newer: Path) -> None:
     result = rotate(store, newer)
     assert (result.exit_code, Store.open(store).version) == (0, version)
     assert "there is no older vault key" in result.stdout
+    assert checkpoint_text(str(store)) in result.stdout
 
 
 def test_dry_run_says_what_would_be_done_and_does_nothing(store: Path, made: Path, newer: Path) -> None:
@@ -171,7 +174,9 @@ def test_dry_run_says_what_would_be_done_and_does_nothing(store: Path, made: Pat
     told = json.loads(result.stdout)
     assert (result.exit_code, told["dry_run"], told["older_vaults"]) == (0, True, [vault_of(made)])
     assert (told["stores"][0]["files"], told["stores"][0]["data_keys"]) == (2, 6)
-    assert "would move 6 data keys in 2 files" in rotate(store, newer, "--dry-run").stdout
+    shown = rotate(store, newer, "--dry-run").stdout
+    assert ("would move 6 data keys in 2 files" in shown, "checkpoint" in shown) == (True, False)
+    assert "checkpoint" not in told["stores"][0]
     assert before == {path: path.read_bytes() for path in before}
 
 
