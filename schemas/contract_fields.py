@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from schemas.classification import CONTENT_KINDS, UNCLASSIFIED_KIND, Protection
 from schemas.contract import ITEMS, Cut, Field, KindBy, as_mapping
@@ -13,6 +14,8 @@ from schemas.tables import CHILD_POSITION, telemetry_columns
 
 MAX_KEPT_STRING = 64
 """Longest string that may be kept where a pattern, not a closed set, bounds it (characters)."""
+
+QUOTE_IT: Final = "YAML reads yes, no, on and off as true or false, and ~ as nothing: quote it"
 
 _TEXT_FORMS = ("number_with_unit", "numeric_string")
 _KEPT_TYPES = ("string", "number", "integer", "boolean", "timestamp")
@@ -47,6 +50,8 @@ def field_faults(entry: Field, *, never_kept: bool, opaque: bool) -> Iterator[Fa
 
 
 def _kept_faults(entry: Field, opaque: bool) -> Iterator[Fault]:
+    if has_misread(entry.values or ()):
+        yield "BAD_VALUES", QUOTE_IT
     if entry.logical_type not in _KEPT_TYPES:
         yield "BAD_TYPE", f"a kept value is one of {', '.join(_KEPT_TYPES)}"
     elif entry.logical_type in ("number", "integer") and entry.values is None:
@@ -72,12 +77,23 @@ def read_kind_by(value: object, report: Report) -> KindBy | None:
     if value is None:
         return None
     entry = as_mapping(value)
+    if has_misread(_keys_of(entry.get("map"))):
+        report("BAD_KIND_BY", QUOTE_IT)
     kinds = {key: str(kind) for key, kind in as_mapping(entry.get("map")).items()}
     otherwise = str(entry.get("otherwise", UNCLASSIFIED_KIND))
     for kind in (*kinds.values(), otherwise):
         if kind not in CONTENT_KINDS and kind != UNCLASSIFIED_KIND:
             report("UNKNOWN_KIND", f"kindBy names {kind}, which is no kind of content")
     return KindBy(str(entry.get("field", "")), kinds, otherwise)
+
+
+def has_misread(words: Iterable[object]) -> bool:
+    """Whether YAML has read one of some words as something else than whoever wrote it meant."""
+    return any(word is None or isinstance(word, bool) for word in words)
+
+
+def _keys_of(value: object) -> list[object]:
+    return list(value) if isinstance(value, Mapping) else []
 
 
 def read_cut(value: object, report: Report) -> Cut | None:
@@ -87,6 +103,8 @@ def read_cut(value: object, report: Report) -> Cut | None:
     entry = as_mapping(value)
     values = entry.get("values")
     listed = tuple(map(str, values)) if isinstance(values, (list, tuple)) else ()
+    if isinstance(values, (list, tuple)) and has_misread(values):
+        report("BAD_CUT", QUOTE_IT)
     cut = Cut(str(entry.get("after", "")), listed)
     if not cut.after or not cut.values:
         report("BAD_CUT", "needs the text it follows (after) and a closed list (values)")

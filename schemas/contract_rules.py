@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from schemas.classification import Lane
-from schemas.contract_fields import MAX_KEPT_STRING
+from schemas.contract_fields import MAX_KEPT_STRING, QUOTE_IT, has_misread
 from schemas.contract_marks import MarkedField, custom
 from schemas.contract_patterns import pattern_faults
 
@@ -273,11 +273,11 @@ def closed_sets(field: MarkedField, around: Surroundings) -> Iterator[Finding]:
     wanted = int if field.entry.get("logicalType") == "integer" else str
     if not isinstance(values, list) or not values:
         yield Finding("BAD_VALUES", "values must be a list with at least one value")
+    elif has_misread(values):
+        yield Finding("BAD_VALUES", QUOTE_IT)
     elif any(type(value) is not wanted for value in values):
         name = "integers" if wanted is int else "texts"
-        yield Finding(
-            "BAD_VALUES", f"values must be {name}; YAML reads yes, no, on, off and 1.0 otherwise: quote them"
-        )
+        yield Finding("BAD_VALUES", f"values must be {name}; YAML reads 1.0 otherwise: quote them")
     elif len(set(values)) < len(values):
         yield Finding("BAD_VALUES", "values names a value twice")
     elif wanted is str and any(len(value) > MAX_KEPT_STRING for value in values):

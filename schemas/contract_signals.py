@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from schemas.classification import CONTENT_KINDS
 from schemas.contract import DELETION_NAMES, ITEMS, Deletions, EventShape, Field, Span, as_mapping
-from schemas.contract_fields import Report
+from schemas.contract_fields import QUOTE_IT, Report, has_misread
 
 WORDS: Final = (
     "deletionSignal",
@@ -48,6 +48,9 @@ def read_deletions(given: Mapping[str, Any], report: Report) -> Deletions:
         test.get("field") and isinstance(test.get("values"), list) and set(test) <= _TEST_KEYS
     ):
         report("BAD_DELETION_SIGNAL", "deletionSignalWhen needs a field (or several) and a list of values")
+    values = test.get("values")
+    if isinstance(values, list) and has_misread(values) and not all(isinstance(v, bool) for v in values):
+        report("BAD_DELETION_SIGNAL", QUOTE_IT)  # a boolean field is told apart by true or false alone
     names = given["deletionNames"] or DELETION_NAMES[0]
     if names not in DELETION_NAMES:
         report("BAD_DELETION_SIGNAL", f"deletionNames must be one of {', '.join(DELETION_NAMES)}")

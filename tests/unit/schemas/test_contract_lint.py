@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
-from schemas.contract import bundled_contract_files
+from schemas.contract import bundled_contract_files, load_contracts
 from schemas.contract_lint import LintProblem, contract_files, lint_contracts
 from schemas.errors import ConfigurationError
 from tests.unit.schemas.contract_samples import HEADER, LAST_LINE, field, prop, with_field, written
@@ -48,7 +49,11 @@ REFUSED = [
     ("BAD_BOUNDS", field("loss", "number", "service.telemetry", options="minimum: 9, maximum: 1")),
     ("UNENFORCED_OPTION", field("loss", "number", "service.telemetry", options=f"{RANGE}, multipleOf: 2")),
     ("BAD_VALUES", field("state", "string", "metadata", prop("values", "[yes, no]"))),
+    ("BAD_VALUES", field("state", "string", "metadata", prop("values", "[on, '']"))),
+    ("BAD_VALUES", field("state", "string", "content.chat", prop("values", "[a, ~]"))),
     ("BAD_VALUES", field("state", "string", "metadata", prop("values", "[a, a]"))),
+    ("BAD_CUT", field("x", "string", "identifier.direct", prop("cut", "{after: a, values: [on]}"))),
+    ("BAD_KIND_BY", field("x", "string", "content.file", prop("kindBy", "{field: codec, map: {on: audio}}"))),
     ("BAD_VALUES", field("state", "string", "metadata", prop("values", "[]"))),
     ("PROTECTION_MISSING", field("key", "string", "secret")),
     ("PROTECTION_REFUSED", field("key", "string", "secret", prop("protection", "keep"))),
@@ -239,3 +244,25 @@ def test_names_without_contracts_are_refused(tmp_path: Path) -> None:
 
 def test_the_bundled_contracts_have_no_problem() -> None:
     assert [str(problem) for problem in lint_contracts(bundled_contract_files())] == []
+
+
+MISREAD = [
+    with_field(field("state", "string", "metadata", prop("values", "[on, '']"))),
+    with_field(field("x", "string", "identifier.direct", prop("cut", "{after: a, values: [on, off]}"))),
+    with_field(field("x", "string", "content.file", prop("kindBy", "{field: codec, map: {on: audio}}"))),
+    HEADER.replace(
+        "{property: events, value: [call.quality]}",
+        "{property: events, value: [call.quality]}\n"
+        "      - {property: deletionSignal, value: [call.quality]}\n"
+        "      - {property: deletionSignalWhen, value: {field: codec, values: [on, '']}}",
+    ),
+]
+
+
+@pytest.mark.parametrize("text", MISREAD)
+def test_a_word_that_yaml_misreads_is_to_be_quoted_and_loads_nowhere(tmp_path: Path, text: str) -> None:
+    (problem,) = lint(tmp_path, text)
+    assert "quote it" in problem.message
+    with pytest.raises(ConfigurationError, match="quote it"):
+        load_contracts([tmp_path / "call.yaml"])
+    assert lint(tmp_path, re.sub(r"\b(on|off)\b", "'\\1'", text)) == []
