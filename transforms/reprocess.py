@@ -145,7 +145,7 @@ class Reprocessing:
             return log, [], self._reconciled([], log)
         written, self.counts = self._resealer.close()
         keys = frozenset(self.retired)
-        if keys:
+        if keys or self._completion.claims:
             self._rewriter.retire(keys, self._completion)
             self._rewriter.complete(self._completion)
         adds = [*written, *self._rewriter.adds, *log]
@@ -184,12 +184,13 @@ class Reprocessing:
         for key in batch:
             taken = by_key[key.key_id]
             self._count_fields(taken)
-            if any(each.moves for each in taken):
+            moves = any(each.moves for each in taken)
+            if moves:
                 self.retired.add(key.key_id)
                 self._account_fields(key, taken)
-                if not self._settings.dry_run:
-                    self._resealer.write_fields(taken)
-                    self._complete(taken)
+            if not self._settings.dry_run:
+                self._resealer.write_fields(taken, sealed=moves)
+                self._complete(taken)
 
     def _is_told_of(self, key: OpenedKey) -> bool:
         """Whether the rows tell of every item under a key; else it stays as it is."""

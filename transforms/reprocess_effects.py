@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -42,7 +42,6 @@ TABLE_CHANGED: Final = "TABLE_CHANGED"
 """The table's column is of another type than the contract's."""
 
 _COMPLEMENT: Final = b"cofferdam complementary item v1"
-_CLAIM_ROLES: Final = ("derived_from", "piece", "region", "started", "ended")
 _ROSTER_COLUMNS: Final = ("join_pseudonym", "channel", "role", "region", "view_only", "is_host")
 _STANDARD: Final = tuple(entry.name for entry in telemetry_columns())
 
@@ -109,11 +108,27 @@ class Effects:
     claims: dict[str, Any] = field(default_factory=dict)
 
 
+class Sighted(NamedTuple):
+    """An event, its row of telemetry, and where its parts stand and the fields that they have values of."""
+
+    event: SealedEvent
+    row: FoundRow | None
+    reached: frozenset[Path]
+
+    def __repr__(self) -> str:
+        return f"<Sighted {self.event.event_id}>"
+
+    def reaches(self, paths: Iterable[Path | None]) -> bool:
+        """Whether a part stands at, in or around one of some fields."""
+        wanted = [path for path in paths if path is not None]
+        return any(one[: len(other)] == other[: len(one)] for one in self.reached for other in wanted)
+
+
 def effects_of(
     plan: ShapeColumns,
     level: Level,
-    events: Sequence[tuple[SealedEvent, FoundRow | None]],
-    touched: Sequence[set[Path]],
+    whole: Level,
+    events: Sequence[Sighted],
     lookup: StoreLookup,
     keys: ReleaseKeys,
     linked: Linked | None,
@@ -122,14 +137,14 @@ def effects_of(
 
     Args:
         plan: The shape's plan.
-        level: The events made again from their parts, decoded.
-        events: The same events, with their rows of telemetry.
-        touched: The fields that each of them has values of.
+        level: The events made again from the parts that move, decoded.
+        whole: The events made again from all parts of which it can be told where they stood.
+        events: The same events.
         lookup: The store.
         keys: The release side's keys.
         linked: Epoch and tenant of all of them, where pseudonyms for telemetry are to be made.
     """
-    return _Group(plan, level, events, touched, lookup, keys, linked).effects()
+    return _Group(plan, level, whole, events, lookup, keys, linked).effects()
 
 
 class _Group:
@@ -139,16 +154,16 @@ class _Group:
         self,
         plan: ShapeColumns,
         level: Level,
-        events: Sequence[tuple[SealedEvent, FoundRow | None]],
-        touched: Sequence[set[Path]],
+        whole: Level,
+        events: Sequence[Sighted],
         lookup: StoreLookup,
         keys: ReleaseKeys,
         linked: Linked | None,
     ) -> None:
         self._plan, self._level, self._lookup, self._keys = plan, level, lookup, keys
-        self._events = [event for event, _ in events]
-        self._rows = [row for _, row in events]
-        self._touched = touched
+        self._whole, self._sighted = whole, events
+        self._events = [each.event for each in events]
+        self._rows = [each.row for each in events]
         self._pseudonyms = PartPseudonyms(keys, linked)
         self._at = {event.event_id: place for place, event in enumerate(self._events)}
         self._by_start = {event_id[:-2]: place for event_id, place in self._at.items()}
@@ -156,6 +171,8 @@ class _Group:
         ids = np.frombuffer(bytes.fromhex("".join(self._at)), np.uint8).reshape(-1, 16)
         self._columns = take_columns(plan, level, ids, self._pseudonyms)
         self._set_known(self._columns)
+        self._whole_columns = take_columns(plan, whole, ids, self._pseudonyms)
+        self._set_known(self._whole_columns)
 
     def effects(self) -> list[Effects]:
         shape = self._plan.shape
@@ -183,13 +200,12 @@ class _Group:
             if made is None or not own:
                 continue
             named = ["event_id", *([CHILD_POSITION] if array else []), *own]
-            values = [_without_nulls(row) for row in made.select(named).to_pylist()]
-            values = [row for row in values if row.keys() - {"event_id", CHILD_POSITION}]
+            rows = [_without_nulls(row) for row in made.select(named).to_pylist()]
             if array:
-                self._complete_children(table, values)
-            else:
-                for row in values:
-                    self._complete(table, row, self._rows[self._at[row["event_id"]]])
+                self._complete_children(table, rows)
+                continue
+            for row in filter(_has_values, rows):
+                self._complete(table, row, self._rows[self._at[row["event_id"]]])
 
     def _complete(self, table: TelemetryTable, values: dict[str, Any], row: FoundRow | None) -> None:
         """Complete a row of telemetry by values that it does not have."""
@@ -205,10 +221,14 @@ class _Group:
                 effects.refused = VALUE_CONFLICT
         effects.completes[table.name].append(values)
 
-    def _complete_children(self, table: TelemetryTable, values: Sequence[dict[str, Any]]) -> None:
-        events = {row["event_id"]: self._events[self._at[row["event_id"]]].folder for row in values}
+    def _complete_children(self, table: TelemetryTable, rows: Sequence[dict[str, Any]]) -> None:
+        """Rows of an array's elements: completed where they are, added where the event has none of them."""
+        events = {row["event_id"]: self._events[self._at[row["event_id"]]].folder for row in rows}
         there = self._lookup.child_rows(table.name, events)
-        for row in values:
+        known = {event for event, _ in there}
+        for row in rows:
+            if row["event_id"] in known and not _has_values(row):
+                continue
             place = self._at[row["event_id"]]
             found, parent = there.get((row["event_id"], row[CHILD_POSITION])), self._rows[place]
             if found is not None:
@@ -273,37 +293,29 @@ class _Group:
 
     def _take_claims(self) -> None:
         """What events say about all of their content; whatever made it stricter stays."""
-        places = [place for place, paths in enumerate(self._touched) if any(map(self._is_claim, paths))]
-        if not places:
-            return
-        claims = event_claims(self._plan, self._level, self._columns, self._pseudonyms)
+        claims = event_claims(self._plan, self._whole, self._whole_columns, self._pseudonyms)
         said = {name: column.to_pylist() for name, column in vars(claims).items()}
-        for place in places:
-            old, own = self._events[place].row, {name: values[place] for name, values in said.items()}
-            self._found[place].claims = _without_nulls(
-                {
-                    "recorded_start": old["recorded_start"] or own["started"],
-                    "recorded_end": old["recorded_end"] or own["ended"],
-                    "region": old["region"] or own["region"],
-                    "derived_from": _united(old["derived_from"], own["derived_from"]),
-                    "piece_join": self._piece(place, own["piece"]),
-                    "consent_flag": merged_flag(old["consent_flag"], own["consent"]),
-                }
-            )
+        for place, event in enumerate(self._events):
+            old, own = event.row, {name: values[place] for name, values in said.items()}
+            united = {
+                "recorded_start": old["recorded_start"] or own["started"],
+                "recorded_end": old["recorded_end"] or own["ended"],
+                "region": old["region"] or own["region"],
+                "derived_from": _united(old["derived_from"], own["derived_from"]),
+                "piece_join": self._piece(place, own["piece"]),
+                "consent_flag": merged_flag(old["consent_flag"], own["consent"]),
+            }
+            changed = {name: value for name, value in united.items() if value != old[name]}
+            self._found[place].claims = _without_nulls(changed)
 
     def _piece(self, place: int, piece: str | None) -> str | None:
-        """The message that it is, where it could not be read before and can be now."""
+        """The message that it is, where it could not be read before; unreadable, if it cannot be read now."""
         known: str | None = self._events[place].row["piece_join"]
-        entry = self._plan.roles.get("piece")
-        is_read = entry is not None and entry.path in self._touched[place] and piece not in (None, UNREADABLE)
-        return piece if known in (None, UNREADABLE) and is_read else known
-
-    def _is_claim(self, path: Path) -> bool:
-        shape = self._plan.shape
-        consent = shape.envelope.get("consent")
-        return path in {shape.envelope.get(role) for role in _CLAIM_ROLES} or (
-            consent is not None and path[: len(consent)] == consent
-        )
+        if known not in (None, UNREADABLE):
+            return known
+        if not self._sighted[place].reaches([self._plan.shape.envelope.get("piece")]):
+            return known
+        return known if piece is None or (known and piece == UNREADABLE) else piece
 
     def _take_roster(self, rows: Sequence[dict[str, Any]]) -> None:
         """What completes the rows of the roster that events have; a part of an event makes nobody present."""
@@ -317,25 +329,24 @@ class _Group:
             self._found[self._at[event]].roster = found
 
     def _take_signals(self) -> None:
-        shape = self._plan.shape
-        events = {
-            event: self._events[place].folder
-            for event, place in self._at.items()
-            if any(_tells_of_deletion(shape, path) for path in self._touched[place])
-        }
-        if not events or not shape.deletions.events:
+        """Deletions that events report by one of their parts, and have not reported before."""
+        paths = list(_paths_of_deletion(self._plan.shape))
+        events = {each.event.event_id: each.event.folder for each in self._sighted if each.reaches(paths)}
+        if not events or not self._plan.shape.deletions.events:
             return
         known = self._lookup.signals_of(events)
-        made = signal_rows(self._plan, self._level, self._columns, self._pseudonyms)
+        made = signal_rows(self._plan, self._whole, self._whole_columns, self._pseudonyms)
         for row in [] if made is None else made.to_pylist():
             if row["event_id"] in events and row["event_id"] not in known:
                 self._found[self._at[row["event_id"]]].signals.append(row)
 
 
-def _tells_of_deletion(shape: EventShape, path: Path) -> bool:
-    identifies = next((each.identifies for each in shape.fields if each.path == path), None)
-    named = {*shape.deletions.fields, *shape.deletions.meetings, shape.envelope.get("piece")}
-    return path in named or (identifies is not None and not identifies.endswith(JOIN_ID_SUFFIX))
+def _paths_of_deletion(shape: EventShape) -> Iterator[Path | None]:
+    """Fields that tell that something was deleted, and what."""
+    yield from (*shape.deletions.fields, *shape.deletions.meetings, shape.envelope.get("piece"))
+    for entry in shape.fields:
+        if entry.identifies is not None and not entry.identifies.endswith(JOIN_ID_SUFFIX):
+            yield entry.path
 
 
 def merged_flag(old: dict[str, Any] | None, new: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -359,8 +370,12 @@ def _united(old: list[str] | None, new: list[str] | None) -> list[str] | None:
     return sorted({*old, *new})
 
 
+def _has_values(row: Mapping[str, Any]) -> bool:
+    return bool(row.keys() - {"event_id", CHILD_POSITION})
+
+
 def _without_nulls(row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if value is not None}
 
 
-__all__ = ["Effects", "NewItem", "effects_of", "merged_flag"]
+__all__ = ["Effects", "NewItem", "Sighted", "effects_of", "merged_flag"]

@@ -12,34 +12,30 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
-from schemas.careful import CarefulDecoder
-from schemas.cells import Level, Path
+from schemas.cells import Path
 from schemas.classification import UNCLASSIFIED_KIND, Protection
-from schemas.contract import ITEMS, ContractSet, EventShape, Field
-from schemas.decoder_plan import Learned
+from schemas.contract import ITEMS, ContractSet, Field
 from schemas.strict_json import RecordFault
+from schemas.telemetry import array_of
 from transforms.keys import ReleaseKeys
-from transforms.reprocess_effects import Effects, effects_of
+from transforms.reprocess_effects import Effects, Sighted, effects_of
 from transforms.reprocess_epochs import Epochs, Linked
+from transforms.reprocess_judging import LEFT_OVER, Judged, KnownShape, touched_by, why_it_stays
 from transforms.reprocess_lookup import FoundRow, StoreLookup, day_folder
 from transforms.reprocess_parts import (
     Part,
     PartialEvent,
     Place,
-    holds_nothing,
-    known_paths,
     place_of,
     unknown_key,
-    value_of,
 )
 from transforms.reprocess_told import (
     DOES_NOT_FIT,
     EMPTY,
-    ENVELOPE_FIELD,
     ERASED,
     NESTED_ARRAY,
     NO_EFFECT,
@@ -51,10 +47,6 @@ from transforms.reprocess_told import (
     Told,
     becomes,
 )
-from transforms.shape_columns import ShapeColumns
-
-FIXED_ROLES: Final = ("id", "source", "time", "tenant", "meeting", "participant")
-"""Roles of an envelope: who, where and when an event is about is told by all its rows, and sealed to them."""
 
 
 @dataclass(frozen=True)
@@ -105,38 +97,6 @@ class Taken:
     told: Counter[Told] = field(default_factory=Counter)
 
 
-@dataclass
-class _Judged:
-    """A part looked at alone: where it stands, which fields it reaches, and why it has to stay."""
-
-    part: Part
-    place: Place | None = None
-    touched: tuple[Field, ...] = ()
-    reason: str = ""
-
-
-class _Shape:
-    """What is known of a shape before any event."""
-
-    def __init__(self, shape: EventShape) -> None:
-        self.shape = shape
-        self.plan = ShapeColumns(shape)
-        self.known = known_paths(shape)
-        self.fixed = {shape.envelope[role] for role in FIXED_ROLES if role in shape.envelope}
-        self.fixed.add(shape.type_at)
-
-    def decoded(self, lines: Sequence[bytes]) -> Level:
-        """Events as columns.
-
-        Raises:
-            RecordFault: One is refused.
-        """
-        decoder = CarefulDecoder(self.shape, Learned())
-        for line in lines:
-            decoder.read(line)
-        return decoder.level()
-
-
 class FieldTaker:
     """Takes unclassified fields of past events apart.
 
@@ -158,7 +118,7 @@ class FieldTaker:
     ) -> None:
         self._lookup, self._contracts, self._keys = lookup, contracts, keys
         self._epochs, self._erased = epochs, erased
-        self._shapes: dict[str, _Shape] = {}
+        self._shapes: dict[str, KnownShape] = {}
         self._seen: set[str] = set()
 
     def take(self, batch: Sequence[SealedFields]) -> list[Taken]:
@@ -172,7 +132,7 @@ class FieldTaker:
                 found.append(_stayed(fields, reason))
                 continue
             shape = self._contracts.by_event[fields.row["source"], fields.row["event_type"]]
-            self._shapes.setdefault(shape.table, _Shape(shape))
+            self._shapes.setdefault(shape.table, KnownShape(shape))
             groups[shape.table].append(fields)
         for table, events in groups.items():
             found += self._take_shape(self._shapes[table], events)
@@ -185,7 +145,7 @@ class FieldTaker:
             return ERASED
         return REPEATED if fields.event_id in self._seen else ""
 
-    def _take_shape(self, shape: _Shape, events: Sequence[SealedFields]) -> Iterator[Taken]:
+    def _take_shape(self, shape: KnownShape, events: Sequence[SealedFields]) -> Iterator[Taken]:
         rows = self._lookup.main_rows(
             shape.plan.tables[()].name, {each.event_id: each.folder for each in events}
         )
@@ -196,44 +156,56 @@ class FieldTaker:
                 yield _stayed(fields, REPEATED)
                 continue
             prepared = self._prepare(shape, fields, own[0] if own else None)
-            if prepared.moving:
-                groups[prepared.linked].append(prepared)
-            else:
-                yield _stayed(fields, "", prepared.judged)
+            groups[prepared.linked].append(prepared)
         for linked, group in groups.items():
             yield from self._take_group(shape, linked, group)
 
     # --- each part alone ----------------------------------------------------------------------------------
 
-    def _prepare(self, shape: _Shape, fields: SealedFields, row: FoundRow | None) -> _Prepared:
+    def _prepare(self, shape: KnownShape, fields: SealedFields, row: FoundRow | None) -> _Prepared:
         linked = self._epochs.of_row(None if row is None else row.values["tenant"], fields.received)
         judged = [self._judge(shape, fields, part, linked) for part in fields.parts]
-        event = PartialEvent(shape.shape, fields.row["event_type"])
+        event, whole = (PartialEvent(shape.shape, fields.row["event_type"]) for _ in range(2))
         for each in judged:
-            if not each.reason and (each.place is None or not event.add(each.place, each.part)):
-                each.reason = PLACE_UNCLEAR
+            # What holds nothing needs no place: it says nothing, and might stand in the way.
+            if each.touched and not each.reason:
+                fits = [made.add_part(each.place, each.part) for made in (event, whole)]
+                each.reason = "" if all(fits) else PLACE_UNCLEAR
+        for each in judged:
+            if each.reason in LEFT_OVER:
+                whole.add_part(each.place, each.part)
         moving = [each for each in judged if not each.reason]
         for place, raw in self._siblings(shape, fields, row, moving):
             event.add_value(place, raw)
         needs = any(entry.protection is Protection.PSEUDONYM for each in moving for entry in each.touched)
-        return _Prepared(
-            fields, row, judged, moving, event, linked if needs and isinstance(linked, Linked) else None
-        )
+        used = linked if needs and isinstance(linked, Linked) else None
+        return _Prepared(fields, row, judged, moving, event, whole, used)
 
-    def _judge(self, shape: _Shape, fields: SealedFields, part: Part, linked: Linked | str) -> _Judged:
+    def _judge(self, shape: KnownShape, fields: SealedFields, part: Part, linked: Linked | str) -> Judged:
         place = place_of(part, shape.known)
         event = PartialEvent(shape.shape, fields.row["event_type"])
-        if place is None or not event.add(place, part):
-            return _Judged(part, place, reason=PLACE_UNCLEAR)
+        if not event.add_part(place, part):
+            return Judged(part, place, reason=PLACE_UNCLEAR)
         try:
             level = shape.decoded([event.encoded()])
         except RecordFault as fault:
-            return _Judged(part, place, reason=fault.code)
-        touched = tuple(shape.plan.fields[path] for path in _touched(level) if path != shape.shape.type_at)
-        return _Judged(part, place, touched, _why_it_stays(shape, part, touched, level, linked))
+            return Judged(part, place, reason=fault.code)
+        touched = tuple(shape.plan.fields[path] for path in touched_by(level) if path != shape.shape.type_at)
+        judged = Judged(part, place, touched)
+        judged.reason = why_it_stays(shape, judged, level, linked)
+        if not judged.reason and self._is_crowded(shape, fields, touched):
+            judged.reason = NESTED_ARRAY
+        return judged
+
+    def _is_crowded(self, shape: KnownShape, fields: SealedFields, touched: Sequence[Field]) -> bool:
+        """Whether a row in an array inside of another one is meant, and the event has such rows already."""
+        inner = {array_of(each.path) for each in touched if each.column and each.path.count(ITEMS) > 1}
+        names = [shape.plan.tables[array].name for array in inner]
+        event = {fields.event_id: fields.folder}
+        return any(self._lookup.events_there(name, event) for name in names)
 
     def _siblings(
-        self, shape: _Shape, fields: SealedFields, row: FoundRow | None, moving: Sequence[_Judged]
+        self, shape: KnownShape, fields: SealedFields, row: FoundRow | None, moving: Sequence[Judged]
     ) -> Iterator[tuple[Place, bytes]]:
         """Values that telemetry holds and that the kind of some content depends on."""
         for each in moving:
@@ -241,54 +213,48 @@ class FieldTaker:
                 if entry.kind_by is None or each.place is None or entry.path.count(ITEMS) > 1:
                     continue
                 path = (*entry.path[:-1], entry.kind_by.sibling)
-                value = self._kept_value(shape, fields, row, path, each.place.places)
+                place = Place(path, each.place.places)
+                value = self._kept_value(shape, fields, row, place)
                 if value is not None:
-                    yield Place(path, each.place.places), value
+                    yield place, value
 
     def _kept_value(
-        self, shape: _Shape, fields: SealedFields, row: FoundRow | None, path: Path, places: tuple[int, ...]
+        self, shape: KnownShape, fields: SealedFields, row: FoundRow | None, place: Place
     ) -> bytes | None:
+        path, places = place
         entry = shape.plan.fields.get(path)
         if entry is None or entry.column is None or entry.protection is not Protection.KEEP:
             return None
         if places:
             table = shape.plan.tables.get(path[: path.index(ITEMS)])
-            here = (
-                {} if table is None else self._lookup.child_rows(table.name, {fields.event_id: fields.folder})
-            )
+            event = {fields.event_id: fields.folder}
+            here = {} if table is None else self._lookup.child_rows(table.name, event)
             row = here.get((fields.event_id, places[0]))
         value = None if row is None else row.values.get(entry.column)
         return msgspec.json.encode(value) if isinstance(value, str | int) else None
 
     # --- all of an event together -------------------------------------------------------------------------
 
-    def _take_group(self, shape: _Shape, linked: Linked | None, group: list[_Prepared]) -> Iterator[Taken]:
-        level, kept = self._decode_together(shape, group)
+    def _take_group(
+        self, shape: KnownShape, linked: Linked | None, group: list[_Prepared]
+    ) -> Iterator[Taken]:
+        kept = [each for each in group if _is_read(shape, each)]
         for each in group:
             if each not in kept:
-                yield _stayed(each.fields, PLACE_UNCLEAR)
+                yield _stayed(each.fields, PLACE_UNCLEAR, each.judged)
         if not kept:
             return
-        touched = [{entry.path for part in each.moving for entry in part.touched} for each in kept]
         found = effects_of(
             shape.plan,
-            level,
-            [(each.fields, each.row) for each in kept],
-            touched,
+            shape.decoded([each.event.encoded() for each in kept]),
+            shape.decoded([each.whole.encoded() for each in kept]),
+            [Sighted(each.fields, each.row, each.reached) for each in kept],
             self._lookup,
             self._keys,
             linked,
         )
         for each, effects in zip(kept, found, strict=True):
-            yield _taken(each, effects)
-
-    @staticmethod
-    def _decode_together(shape: _Shape, group: list[_Prepared]) -> tuple[Level, list[_Prepared]]:
-        try:
-            return shape.decoded([each.event.encoded() for each in group]), group
-        except RecordFault:
-            kept = [each for each in group if _is_read(shape, each.event.encoded())]
-            return shape.decoded([each.event.encoded() for each in kept]), kept
+            yield _taken(shape, each, effects)
 
 
 @dataclass(eq=False)
@@ -297,82 +263,71 @@ class _Prepared:
 
     fields: SealedFields
     row: FoundRow | None
-    judged: list[_Judged]
-    moving: list[_Judged]
+    judged: list[Judged]
+    moving: list[Judged]
     event: PartialEvent
+    whole: PartialEvent
     linked: Linked | None
 
+    @property
+    def reached(self) -> frozenset[Path]:
+        """Where its parts stand, and the fields that they have values of."""
+        here = (each for each in self.judged if each.reason in ("", *LEFT_OVER))
+        return frozenset(path for each in here for path in each.reached())
 
-def _is_read(shape: _Shape, line: bytes) -> bool:
+
+def _is_read(shape: KnownShape, prepared: _Prepared) -> bool:
+    """Whether an event reads that was made again from its parts."""
     try:
-        shape.decoded([line])
+        shape.decoded([prepared.event.encoded(), prepared.whole.encoded()])
     except RecordFault:
         return False
     return True
 
 
-def _touched(level: Level) -> Iterator[Path]:
-    """The fields that a level and its arrays have values of."""
-    for path, cells in level.cells.items():
-        if cells.null_count < len(cells):
-            yield path
-    for below in level.arrays.values():
-        yield from _touched(below)
-
-
-def _has_unknown(level: Level) -> bool:
-    return bool(level.unknown) or any(map(_has_unknown, level.arrays.values()))
-
-
-def _why_it_stays(
-    shape: _Shape, part: Part, touched: Sequence[Field], level: Level, linked: Linked | str
-) -> str:
-    """Why a part stays sealed, whatever the others of its event become; empty where nothing says so."""
-    if not touched:
-        if _has_unknown(level):
-            return STILL_UNKNOWN if unknown_key(part) is not None else DOES_NOT_FIT
-        return "" if holds_nothing(value_of(part)) else NO_EFFECT
-    if any(entry.path in shape.fixed for entry in touched):
-        return ENVELOPE_FIELD
-    if any(entry.column is not None and entry.path.count(ITEMS) > 1 for entry in touched):
-        return NESTED_ARRAY
-    needs = any(entry.protection is Protection.PSEUDONYM for entry in touched)
-    return linked if needs and isinstance(linked, str) else ""
-
-
-def _taken(prepared: _Prepared, effects: Effects) -> Taken:
+def _taken(shape: KnownShape, prepared: _Prepared, effects: Effects) -> Taken:
     """What becomes of an event: its parts that stay, and its effects, if all of them can be had."""
     if effects.refused:
         return _stayed(prepared.fields, effects.refused)
-    left = Counter(effects.left)
-    moved = []
+    left = list(effects.left)
     for each in prepared.moving:
-        if left[each.part]:
-            left[each.part] -= 1
+        misfits = _left_of(each, left)
+        if misfits and len(misfits) >= len(each.touched):
             each.reason = DOES_NOT_FIT
-        else:
-            moved.append(each)
+            for part in dict.fromkeys(misfits):
+                left.remove(part)
+    moved = [each for each in prepared.moving if not each.reason]
     if not moved:
-        return _stayed(prepared.fields, "", prepared.judged)
+        stayed = _stayed(prepared.fields, "", prepared.judged)
+        stayed.effects.claims, stayed.effects.signals = effects.claims, effects.signals
+        return stayed
     stays = [each.part for each in prepared.judged if each.reason]
-    found = list((+left).elements())
-    taken = Taken(prepared.fields, True, len(moved), [*stays, *found], len(found), effects)
-    for each in prepared.judged:
-        taken.told.update(_told_part(prepared.fields, each))
-    for part in found:
-        taken.told.update(_told_part(prepared.fields, _Judged(part, reason=STILL_UNKNOWN)))
+    taken = Taken(prepared.fields, True, len(moved), [*stays, *left], len(left), effects)
+    taken.told.update(told for each in prepared.judged for told in _told_part(prepared.fields, each))
+    for part in left:
+        reason = DOES_NOT_FIT if unknown_key(part) is None else STILL_UNKNOWN
+        found = Judged(part, place_of(part, shape.known), reason=reason)
+        taken.told.update(_told_part(prepared.fields, found))
     return taken
 
 
-def _stayed(fields: SealedFields, reason: str, judged: Sequence[_Judged] = ()) -> Taken:
+def _left_of(judged: Judged, left: Sequence[Part]) -> list[Part]:
+    """What of some parts that are left is a whole part, in the form that it came in or under known paths."""
+    if judged.part in left:
+        return [judged.part] * max(1, len(judged.touched))
+    named = {part.path for part in judged.misfits()}
+    return [part for part in left if part.path in named]
+
+
+def _stayed(fields: SealedFields, reason: str, judged: Sequence[Judged] = ()) -> Taken:
     """An event of which everything stays as it is."""
     taken = Taken(fields, left=list(fields.parts))
-    for each in judged or [_Judged(part) for part in fields.parts]:
+    for each in judged or [Judged(part) for part in fields.parts]:
         taken.told.update(_told_part(fields, replace(each, reason=reason or each.reason or NO_EFFECT)))
     return taken
 
 
-def _told_part(fields: SealedFields, judged: _Judged) -> Iterator[Told]:
+def _told_part(fields: SealedFields, judged: Judged) -> Iterator[Told]:
     about = (fields.row["source"] or "-", fields.row["event_type"] or "-", UNCLASSIFIED_KIND)
     where = ".".join(judged.place.path).replace(f".{ITEMS}", ITEMS) if judged.place else "-"
     if judged.reason:

@@ -111,13 +111,15 @@ class PartialEvent:
         entry = next((each for each in shape.fields if each.path == shape.type_at), None)
         self.add_value(Place(shape.type_at, ()), _type_text(entry, event_type))
 
-    def add(self, place: Place, part: Part) -> bool:
+    def add_part(self, place: Place | None, part: Part) -> bool:
         """Put a part into its place; says whether it could be: something else may stand there.
 
         Args:
-            place: Its place.
+            place: Its place, None where it cannot be told.
             part: The part.
         """
+        if place is None:
+            return False
         if unknown_key(part) is None:
             return self.add_value(place, part.raw)
         target = self._object_at(place.path, place.places)

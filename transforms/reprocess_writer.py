@@ -77,13 +77,18 @@ class Resealer:
         named = [{name: row[name] for name in _REJECT_COLUMNS} for row in rows]
         self._writer(received).write_rejects(pieces, named)
 
-    def write_fields(self, taken: Iterable[Taken]) -> None:
-        """Write what unclassified fields have become, and seal again what is left of them."""
+    def write_fields(self, taken: Iterable[Taken], *, sealed: bool) -> None:
+        """Write what unclassified fields have become.
+
+        Args:
+            taken: What becomes of everything under one data key.
+            sealed: Whether what is left of it is sealed again, since the key is retired.
+        """
         cuts: dict[tuple[date, str, str], list[tuple[SealedFields, NewItem]]] = defaultdict(list)
         for each in taken:
             fields = each.fields
             items = list(each.effects.items)
-            if each.left:
+            if each.left and sealed:
                 items.append(_left_over(each))
             for item in items:
                 cuts[fields.received, item.kind, item.contract].append((fields, item))
