@@ -11,7 +11,13 @@ from typing import Any
 import click
 
 from pipelines.command_errors import reported
-from pipelines.consent_registry import is_attested, lint_registry, open_registry, require_attester
+from pipelines.consent_registry import (
+    is_attested,
+    lint_registry,
+    open_registry,
+    require_attester,
+    unused_types,
+)
 from schemas.consent_building import EVENT_TYPE_OF_MECHANISM, build_record
 from schemas.consent_files import append_lines, consent_files, read_lines
 from schemas.consent_import import import_records, load_mapping
@@ -88,12 +94,20 @@ def init(directory: Path) -> None:
 @click.option(
     "--consents", type=_PATH, metavar="PATH", help="Records to hold against it: a file or a folder."
 )
+@click.option("--contracts", "contract_files", multiple=True, type=_PATH, metavar="PATH", help="As for run.")
 @click.option("--allow-test-keys", is_flag=True, help="Take keys marked test for keys.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def lint(directory: Path, consents: Path | None, allow_test_keys: bool, as_json: bool) -> None:
+def lint(
+    directory: Path,
+    consents: Path | None,
+    contract_files: tuple[Path, ...],
+    allow_test_keys: bool,
+    as_json: bool,
+) -> None:
     """Say what is wrong with a registry, or with records held against it, with file and line.
 
-    Names no person and quotes no record. Lines marked `note` are worth knowing and stop nothing.
+    Names no person and quotes no record. Lines marked `note` are worth knowing and stop nothing, such as
+    people who are registered under a type of identifier that no contract uses.
 
     Exit codes: 0 nothing is wrong (there may be notes), 2 something is, 3 a file cannot be read.
     """
@@ -101,6 +115,8 @@ def lint(directory: Path, consents: Path | None, allow_test_keys: bool, as_json:
         registry, problems = lint_registry(directory)
         if consents is not None and registry is not None:
             problems.extend(_lint_consents(consents, registry, allow_test_keys))
+        if registry is not None:
+            problems.extend(unused_types(directory, consents, registry, contract_files))
     signer = None if registry is None else registry.attestation
     click.echo(_lint_json(problems, signer) if as_json else _lint_text(problems, signer))
     raise click.exceptions.Exit(_lint_exit_code(problems))

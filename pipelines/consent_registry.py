@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
+from schemas.consent_files import consent_files, read_lines
+from schemas.contract import load_contracts
+from schemas.contract_lint import contract_files
 from schemas.errors import ConfigurationError
+from schemas.identifier_types import types_of, unused_in_records, unused_in_registry
 from schemas.registry import Registry, load_registry, read_registry
 from schemas.registry_files import POLICIES, FileError, JsonFile, RegistryProblem, read_bytes, read_pins
 from schemas.registry_writing import PrivateKey
@@ -94,6 +100,34 @@ def _regions_without_profile(
         RegistryProblem(name, 0, f"region {region}", "REGION_WITHOUT_PROFILE", message, is_advice=True)
         for region in sorted(stated)
     ]
+
+
+def unused_types(
+    directory: Path, consents: Path | None, registry: Registry, contracts: Sequence[Path]
+) -> list[RegistryProblem]:
+    """Notes on types of identifiers, in a registry and in records, that no contract uses.
+
+    Args:
+        directory: The registry's folder.
+        consents: A file or folder of records, None for none.
+        registry: The registry.
+        contracts: Contract files and folders of such; empty for the bundled ones.
+
+    Raises:
+        ConfigurationError: A contract cannot be used.
+    """
+    known = types_of(load_contracts(contract_files(contracts))) if contracts else _bundled_types()
+    subjects = read_pins(directory)[0].files.get("subjects")
+    name = str(directory) if subjects is None else subjects.path
+    notes = list(unused_in_registry(name, registry, known))
+    for file in consent_files(consents) if consents is not None else ():
+        notes.extend(unused_in_records(str(file), read_lines(file), known))
+    return notes
+
+
+@cache
+def _bundled_types() -> frozenset[str]:
+    return types_of(load_contracts())
 
 
 def _located(directory: Path, error: ConfigurationError) -> RegistryProblem:

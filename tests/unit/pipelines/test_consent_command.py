@@ -229,6 +229,22 @@ def test_people_in_a_region_without_a_profile_are_a_note(folder: Path) -> None:
     assert (result.exit_code, "REGION_WITHOUT_PROFILE" in result.stdout) == (0, True)
 
 
+def test_types_of_identifiers_that_no_contract_uses_are_notes(folder: Path) -> None:
+    people = [{"type": kind, "value": CANARY} for kind in ("email", "zoom.userid", "zoom.join_id")]
+    (folder / "subjects.jsonl").write_text(json.dumps({"person": "p1", "identifiers": people}) + "\n")
+    repin(folder)
+    records = folder.parent / "records.jsonl"
+    for subject in (f"email:{CANARY}", f"zoom.user:{CANARY}", f"zoom.user:{CANARY}"):
+        write(folder, "grant", "--purpose", "ai_training", "--kind", "audio", "--subject", subject)
+    result = run("lint", "--registry", folder, "--consents", records)
+    assert (result.exit_code, CANARY in result.output) == (0, False), result.output
+    notes = [line for line in result.stdout.splitlines() if "IDENTIFIER_TYPE_UNUSED" in line]
+    assert [line.split(": ")[0] for line in notes] == ["subjects.jsonl", "subjects.jsonl", f"{records}:2"]
+    assert "zoom.join_id" in notes[0]
+    assert "zoom.userid" in notes[1]
+    assert "2 records" in notes[2]
+
+
 # --- import -----------------------------------------------------------------------------------------------
 
 MAPPING = """
