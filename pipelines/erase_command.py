@@ -11,7 +11,7 @@ import click
 
 from pipelines.beam_options import refuse_misspelt
 from pipelines.command_errors import reported
-from pipelines.option_types import FiniteRange
+from pipelines.option_types import FiniteRange, PatientCommand
 from pipelines.quiet_start import quiet_start
 from schemas.errors import EXIT_PROMISE_BROKEN
 
@@ -27,6 +27,7 @@ Exit codes:
 
 @click.command(
     name="erase",
+    cls=PatientCommand,
     context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
     epilog=_EXIT_CODES,
 )
@@ -98,14 +99,14 @@ def erase(context: click.Context, /, as_json: bool, **options: Any) -> None:
 
     All other options go to Beam, for example --runner FlinkRunner.
     """
+    if not options["subjects"] and not options["all_due"]:
+        raise click.UsageError("say what to erase: --subject TYPE:ID or --all-due")
     from pipelines.audit_report import checkpoint_of, checkpoint_text
     from pipelines.erase_report import print_erasure
 
     with quiet_start():
         from pipelines.run_erase import EraseOptions, run_erase
 
-    if not options["subjects"] and not options["all_due"]:
-        raise click.UsageError("say what to erase: --subject TYPE:ID or --all-due")
     with reported():
         refuse_misspelt(context.args)
         started = time.monotonic()

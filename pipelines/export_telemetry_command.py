@@ -9,13 +9,14 @@ from typing import Any
 import click
 
 from pipelines.command_errors import reported
+from pipelines.option_types import PatientCommand
 from pipelines.quiet_start import quiet_start
 from schemas.consent_sets import RECIPIENTS
 
 _PATH = click.Path(path_type=Path)
 
 
-@click.command(name="export-telemetry")
+@click.command(name="export-telemetry", cls=PatientCommand)
 @click.option("--store", required=True, metavar="DIR", help="The store.")
 @click.option(
     "--keys",

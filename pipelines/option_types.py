@@ -1,4 +1,4 @@
-"""Types of command-line options that click does not have."""
+"""Types of command-line options, and a kind of command, that click does not have."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import math
 from typing import Any
 
 import click
+
+_SEVERAL = 2
 
 
 class FiniteRange(click.FloatRange):
@@ -21,3 +23,30 @@ class FiniteRange(click.FloatRange):
         if not math.isfinite(number):
             self.fail(f"{value} is not a number between bounds.", param, ctx)
         return number
+
+
+class PatientCommand(click.Command):
+    """A command that names all required options that are missing, where click stops at the first."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the command line.
+
+        Raises:
+            click.UsageError: Options are missing, or cannot be read.
+        """
+        given = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.MissingParameter:
+            missing = self._missing(ctx, given)
+            if len(missing) < _SEVERAL:
+                raise
+        raise click.UsageError(f"Missing options: {', '.join(missing)}", ctx)
+
+    def _missing(self, ctx: click.Context, given: list[str]) -> list[str]:
+        values, *_ = self.make_parser(ctx).parse_args(given)
+        return [
+            max(option.opts, key=len)
+            for option in self.get_params(ctx)
+            if option.required and option.name not in values
+        ]

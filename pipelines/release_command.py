@@ -11,8 +11,9 @@ import click
 
 from pipelines.beam_options import refuse_misspelt
 from pipelines.command_errors import reported
+from pipelines.option_types import PatientCommand
 from pipelines.quiet_start import quiet_start
-from pipelines.release_options import read_options, release_options
+from pipelines.release_options import read_options, required_release_options
 from schemas.errors import EXIT_INFRASTRUCTURE
 
 _PATH = click.Path(path_type=Path)
@@ -27,12 +28,13 @@ Exit codes:
 
 @click.command(
     name="release",
+    cls=PatientCommand,
     context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
     epilog=_EXIT_CODES,
 )
 @click.option("--store", required=True, metavar="DIR", help="The store.")
 @click.option("--keys", required=True, type=_PATH, metavar="DIR", help="The release side: KEYS/release.")
-@release_options
+@required_release_options
 @click.option("--json", "as_json", is_flag=True, help="Print the ledger as JSON.")
 @click.pass_context
 def release(context: click.Context, /, store: str, keys: Path, as_json: bool, **options: Any) -> None:

@@ -31,26 +31,40 @@ _OTHERS = {
 
 
 def release_options(command: Any) -> Any:
-    """The options that say what to release, and on what grounds."""
+    """The options that say what to release, and on what grounds, of a command that may release."""
+    return _with_options(command, required=False)
+
+
+def required_release_options(command: Any) -> Any:
+    """The same of a command that does nothing else: those that a release needs are required."""
+    return _with_options(command, required=True)
+
+
+def _with_options(command: Any, *, required: bool) -> Any:
     options = [
         click.option(
             "--consents",
+            required=required,
             multiple=True,
             type=_PATH,
             metavar="PATH",
             help="Signed consent records: a file or a folder; may be given several times.",
         ),
-        click.option("--registry", type=_PATH, metavar="DIR", help="The registry."),
+        click.option("--registry", required=required, type=_PATH, metavar="DIR", help="The registry."),
         click.option(
             "--purpose",
             "purposes",
+            required=required,
             multiple=True,
             metavar="P",
             help="Registered purpose; may be given several times.",
         ),
-        click.option("--recipient", type=click.Choice(RECIPIENTS), help="Who is to receive it."),
+        click.option(
+            "--recipient", required=required, type=click.Choice(RECIPIENTS), help="Who is to receive it."
+        ),
         click.option(
             "--as-of",
+            required=required,
             metavar="TIME",
             help="Instant of the decision (RFC 3339). The same instant and inputs give the same decisions.",
         ),
@@ -80,15 +94,10 @@ def _check_needed(options: dict[str, Any]) -> None:
 def read_options(
     store: str, keys: Path, beam_arguments: tuple[str, ...], options: dict[str, Any]
 ) -> ReleaseOptions:
-    """The options of the command as the run takes them.
-
-    Raises:
-        click.UsageError: One that is needed is missing.
-    """
+    """The options of the command as the run takes them."""
     from pipelines.run_release import ReleaseOptions
     from transforms.release_rules import ReleaseRequest
 
-    _check_needed(options)
     return ReleaseOptions(
         store=store,
         keys=keys,

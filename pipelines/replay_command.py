@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipelines.command_errors import reported
+from pipelines.option_types import PatientCommand
 from pipelines.quiet_start import quiet_start
 from schemas.errors import EXIT_PROMISE_BROKEN
 
@@ -25,7 +26,7 @@ _MISSING = {
 }
 
 
-@click.command(name="replay")
+@click.command(name="replay", cls=PatientCommand)
 @click.option("--decision", "decision_id", required=True, metavar="ID", help="The decision's id.")
 @click.option("--store", required=True, metavar="DIR", help="The store.")
 @click.option("--keys", required=True, type=_PATH, metavar="DIR", help="The release side: KEYS/release.")

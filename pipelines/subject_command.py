@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from pipelines.command_errors import reported
+from pipelines.option_types import PatientCommand
 from schemas.errors import EXIT_PROMISE_BROKEN
 
 _PATH = click.Path(path_type=Path)
@@ -20,7 +21,7 @@ def subject() -> None:
     """Answer a person who asks what is held about them."""
 
 
-@subject.command(name="export")
+@subject.command(name="export", cls=PatientCommand)
 @click.option("--store", required=True, metavar="DIR", help="The store.")
 @click.option("--keys", required=True, type=_PATH, metavar="DIR", help="The release side: KEYS/release.")
 @click.option(
