@@ -15,7 +15,7 @@ import click
 
 from pipelines.beam_options import refuse_misspelt
 from pipelines.command_errors import reported
-from pipelines.option_types import FiniteRange
+from pipelines.option_types import FiniteRange, PatientCommand
 from pipelines.quiet_start import quiet_start
 from pipelines.release_options import release_arguments, release_options
 from schemas.errors import EXIT_TOO_MUCH_HELD
@@ -30,6 +30,7 @@ Exit codes:
 
 
 @click.command(
+    cls=PatientCommand,
     context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
     epilog=_EXIT_CODES,
 )
@@ -132,6 +133,7 @@ def run(
     --direct_num_workers 2 --direct_running_mode multi_processing. DirectRunner, the default, is Beam's
     in-process runner; it downloads nothing.
     """
+    following = release_arguments(store, release_keys, as_json, release)
     with quiet_start():
         from pipelines.run_ingest import IngestRequest, run_ingest
     from pipelines.audit_report import checkpoint_of, checkpoint_text
@@ -150,7 +152,6 @@ def run(
         digest_since=_since(today, digest_days),
         beam_arguments=tuple(context.args),
     )
-    following = release_arguments(store, release_keys, as_json, release)
     with reported():
         refuse_misspelt(context.args)
         started, cpu = time.monotonic(), time.process_time()
