@@ -330,7 +330,7 @@ class _Meeting:
                 self._rules.policies,
                 self._given.meeting,
                 self._rules.request.as_of,
-                self._shared.codes,
+                self._shared,
             )
         return self._peoples[tenant]
 
@@ -347,7 +347,7 @@ class _Meeting:
             timed = {**fields, "recorded_end": instant_text(0)}  # grants are held to each class's own end
             people, as_of = self._people(one.tenant), self._rules.request.as_of
             use = self._shared.use_of(alike, self._given.meeting, lambda: people.use_of(timed, as_of))
-            self._questions[key] = Question(purpose, kind, roots, refusal, use)
+            self._questions[key] = Question(purpose, kind, roots, refusal, use, alike)
         return self._questions[key]
 
     def _record_ids(self, asked: _Asked, answer: Answer) -> list[str]:

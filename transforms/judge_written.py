@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import apache_beam as beam
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 import transforms.arrow_coder  # noqa: F401 - registers the coder of tables
 from schemas.tables import DECISION_CLASSES, DECISION_ITEMS, FIXED_TABLES, RELEASED
+from transforms.collector import collector_paused
 from transforms.faults import value_free
 from transforms.manifests import FileRecord
 from transforms.meeting_joins import concat, groups, unpacked
@@ -27,7 +29,7 @@ from transforms.release_rules import SINK, ReleaseRules
 from transforms.release_settings import ReleaseSettings
 from transforms.store import Store
 from transforms.witness_releases import WITNESSED_SCHEMA
-from transforms.written_rows import decision_findings, item_findings
+from transforms.written_rows import ITEM_COLUMNS, decision_findings, item_findings
 from validation.decisions import RELEASE
 from validation.release_suite import WrittenRelease, total_written
 
@@ -44,6 +46,21 @@ _OF_DECISION: Final = (
     "as_of",
 )
 _OF_ITEM: Final = ("item_id", "decision", "reasons")
+_OF_CLASS: Final = [
+    "decision_id",
+    "decision",
+    "purpose",
+    "recipient",
+    "kind",
+    "record_ids",
+    "terms",
+    "policy_hash",
+    "suite_hash",
+    "as_of",
+]
+"""What rows are compared with, of the decisions that they name."""
+
+NOTHING: Final = "{}"
 _PLACED: Final = pa.schema([("item_id", pa.string()), ("decision_id", pa.string())])
 _FOUND: Final = pa.schema(
     [
@@ -117,8 +134,9 @@ def _read_decided(record: FileRecord, settings: ReleaseSettings) -> Iterator[Key
 
 def _read_classes(record: FileRecord, settings: ReleaseSettings) -> Iterator[Keyed]:
     with value_free("read decisions"):
-        for rows in _batches(record, settings, None) if record.table == DECISION_CLASSES else ():
-            yield from _shards(_let_go(rows), "decision_id", settings.digits)
+        columns = [*_OF_CLASS, "stage"]
+        for rows in _batches(record, settings, columns) if record.table == DECISION_CLASSES else ():
+            yield from _shards(_let_go(rows).select(_OF_CLASS), "decision_id", settings.digits)
 
 
 def _people_shards(content: bytes, digits: int) -> Iterator[Keyed]:
@@ -127,7 +145,7 @@ def _people_shards(content: bytes, digits: int) -> Iterator[Keyed]:
 
 
 def _judge_items(keyed: tuple[str, Mapping[str, Iterable[bytes]]], digits: int) -> Iterator[Keyed]:
-    with value_free("judge items"):
+    with value_free("judge items"), collector_paused():
         parts = keyed[1]
         decided: dict[str, set[str]] = defaultdict(set)
         for item, decision in tuples(concat(parts["decided"], _PLACED)):
@@ -136,24 +154,68 @@ def _judge_items(keyed: tuple[str, Mapping[str, Iterable[bytes]]], digits: int) 
             (item, purpose): word for item, purpose, word in tuples(concat(parts["people"], WITNESSED_SCHEMA))
         }
         seen: set[tuple[str, str]] = set()
-        alike: Counter[tuple[Any, ...]] = Counter()
-        for row in _rows(parts["written"]):
-            found = item_findings(row, decided, people, seen)
-            said = (tuple(each) if isinstance(each := row[name], list) else each for name in _OF_DECISION)
-            alike[*said, json.dumps(found, sort_keys=True)] += 1
-        rows = [dict(zip(_FOUND.names, (*said, number), strict=True)) for said, number in alike.items()]
-        yield from _shards(pa.Table.from_pylist(rows, _FOUND), "decision_id", digits)
+        found = [_found(rows, decided, people, seen) for rows in _pieces(parts["written"])]
+        shards = list(_shards(pa.concat_tables(found), "decision_id", digits)) if found else []
+    yield from shards
 
 
-def _rows(contents: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+def _pieces(contents: Iterable[bytes]) -> Iterator[pa.Table]:
     for content in contents:
         table = unpacked(content)
         for start in range(0, table.num_rows, _ROWS_AT_ONCE):
-            yield from table.slice(start, _ROWS_AT_ONCE).to_pylist()
+            yield table.slice(start, _ROWS_AT_ONCE).combine_chunks()
+
+
+def _found(
+    written: pa.Table,
+    decided: Mapping[str, set[str]],
+    people: Mapping[tuple[str, str], str],
+    seen: set[tuple[str, str]],
+) -> pa.Table:
+    """Written rows that are alike in what their decision says and in what was found, once each."""
+    plain = written.select(ITEM_COLUMNS)
+    words = [
+        json.dumps(found, sort_keys=True) if found else NOTHING
+        for row in tuples(plain)
+        for found in (item_findings(dict(zip(ITEM_COLUMNS, row, strict=True)), decided, people, seen),)
+    ]
+    first: dict[tuple[Any, ...], int] = {}
+    rows: Counter[tuple[Any, ...]] = Counter()
+    said = (_codes(written.column(name).combine_chunks()) for name in _OF_DECISION)
+    for place, key in enumerate(zip(*said, words, strict=True)):
+        rows[key] += 1
+        first.setdefault(key, place)
+    alike = written.select(list(_OF_DECISION)).take(pa.array(first.values(), pa.int64()))
+    named = alike.append_column("found", pa.array([key[-1] for key in first], pa.string()))
+    return named.append_column("rows", pa.array([rows[key] for key in first], pa.int64())).cast(_FOUND)
+
+
+def _codes(values: pa.Array) -> Sequence[Hashable]:
+    """Something for each value that is equal for equal values, without a Python object for what is in it."""
+    if not pa.types.is_list(values.type):
+        return _numbers(values)
+    within = np.asarray(_numbers(values.flatten()), dtype=np.int32)
+    ends = np.cumsum(pc.fill_null(pc.list_value_length(values), 0).to_numpy()).tolist()
+    known = values.is_valid().to_pylist()
+    starts = [0, *ends[:-1]]
+    return [
+        within[start:end].tobytes() if is_there else None
+        for start, end, is_there in zip(starts, ends, known, strict=True)
+    ]
+
+
+def _numbers(values: pa.Array) -> list[int]:
+    numbers: list[int] = values.dictionary_encode().indices.fill_null(-1).to_pylist()
+    return numbers
+
+
+def _rows(contents: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+    for piece in _pieces(contents):
+        yield from piece.to_pylist()
 
 
 def _judge_decisions(keyed: tuple[str, Mapping[str, Iterable[bytes]]], rules: ReleaseRules) -> WrittenRelease:
-    with value_free("judge decisions"):
+    with value_free("judge decisions"), collector_paused():
         classes = {row["decision_id"]: row for row in _rows(keyed[1]["classes"])}
         written = WrittenRelease()
         for row in _rows(keyed[1]["found"]):

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from transforms.consent_intake import NOTHING_ATTESTED, Attested, decode_row
+from transforms.shared_cases import SharedCases
 from validation.cases import Case
 from validation.cases import Registry as RulesRegistry
 from validation.decisions import PersonOutcome
@@ -137,6 +138,7 @@ class Question:
         roots: What they come from.
         refusal: An objection that came with them.
         use: What grants are tested against; None if nobody is asked. It follows from the others.
+        alike: Equal for questions, of whichever meeting, whose uses differ in the meeting only.
     """
 
     purpose: str
@@ -144,6 +146,7 @@ class Question:
     roots: tuple[str, ...]
     refusal: Refusal | None
     use: Use | None = field(compare=False, repr=False)
+    alike: str = field(default="", compare=False, repr=False)
 
 
 class _Answers:
@@ -179,7 +182,7 @@ class MeetingPeople:
         policies: The policies.
         meeting: Join pseudonym of the meeting.
         as_of: Instant of the decision (RFC 3339).
-        codes: Codes of findings so far, where several meetings share them.
+        shared: What several meetings have in common.
     """
 
     def __init__(
@@ -191,7 +194,7 @@ class MeetingPeople:
         policies: Policies,
         meeting: str | None,
         as_of: str,
-        codes: dict[object, int] | None = None,
+        shared: SharedCases | None = None,
     ) -> None:
         self.people = people
         self.registry = registry
@@ -204,7 +207,8 @@ class MeetingPeople:
         instants = [self._grants(one, now) for one in people]
         self._instants = np.array([each for own in instants for each in own], dtype=np.int64)
         self._first = np.cumsum([0, *map(len, instants)])[:-1]
-        self._codes: dict[object, int] = {} if codes is None else codes
+        self._shared = shared or SharedCases()
+        self._codes = self._shared.codes
         self._standings: dict[tuple[int, Refusal | None, str], Standing] = {}
         self._answers: dict[Question, _Answers] = {}
         self._persons: dict[Attested, Person] = {}
@@ -308,7 +312,7 @@ class MeetingPeople:
         for at, place, number in zip(
             people[new].tolist(), places[new].tolist(), passed[people[new]].tolist(), strict=True
         ):
-            finding = self._find(at, question.use, question.refusal, self._end(at, number))
+            finding = self._find(at, question, self._end(at, number))
             answers.findings[place], answers.codes[place] = finding, finding.code
         return answers, places
 
@@ -320,13 +324,15 @@ class MeetingPeople:
             return _LARGEST
         return int(self._instants[first + passed - 1]) if passed else int(self._instants[first]) - 1
 
-    def _find(self, at: int, use: Use | None, refusal: Refusal | None, recorded_end: int) -> Finding:
-        one = self.people[at]
+    def _find(self, at: int, question: Question, recorded_end: int) -> Finding:
+        one, use = self.people[at], question.use
         if use is None or not one.identified:
             return Finding(self._code((one.identified, one.attested)), (), ())
-        standing = self._standing(at, one.key, use, refusal)
+        standing = self._standing(at, one.key, use, question.refusal)
         end = _ALL_TIME if recorded_end == _LARGEST else recorded_end + _UNIX
-        rows = person_rows(self._table, standing, self._person(one), replace(use, recorded_end=end))
+        person = self._person(one)
+        known = self._shared.rows_for(question.alike, person)
+        rows = person_rows(self._table, standing, person, replace(use, recorded_end=end), known)
         ordered = sorted(rows, key=lambda row: (row.facts, sorted(row.advisories)))
         signature = (
             one.attested,

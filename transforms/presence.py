@@ -15,7 +15,7 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -63,7 +63,8 @@ Up to it, presence is exact to the millisecond. Beyond, time is cut into steps o
 milliseconds, and whoever was there in a part of a step counts as there in all of it.
 """
 
-_CLASS_WORDS: Final = ("sender_join", "tenant_join", "kind", "region")
+_SENDER: Final = "sender_join"
+_CLASS_WORDS: Final = ("tenant_join", "kind", "region")
 _MILLISECOND: Final = 1_000_000
 _ID_DIGITS: Final = 32
 
@@ -194,6 +195,19 @@ def _step(instants: Numbers, people: int, bound: int) -> int:
     return 1 << shift
 
 
+class _Alike(NamedTuple):
+    """What items of a class have in common, before it is said in words; numbers as in `ItemColumns`."""
+
+    bits: int
+    objects: tuple[int, ...] | None
+    doubt: str | None
+    refusal: int
+    lineage: int
+    recorded_end: int
+    doubts: int
+    codes: tuple[int, ...]
+
+
 class _Meeting:
     """One meeting on its way to its classes."""
 
@@ -217,6 +231,7 @@ class _Meeting:
             [hashlib.sha256(one.key.encode()).digest()[:16] for one in self._people.listed], dtype="S16"
         )
         self._presence_hashes: dict[int, str] = {}
+        self._classes: dict[_Alike, ItemClass] = {}
         self._instants = None if instants is None else _rounded_up(instants)
         self._region_bits: dict[str, int] = defaultdict(int)
         for place, person in enumerate(self._people.listed):
@@ -242,7 +257,7 @@ class _Meeting:
         items = self._items
         spans = _Spans(items, self._roster)
         presence, presences = _Presence(self._roster, self._people, self._bound).of(spans.start, spans.end)
-        words = [items.codes[name] for name in (*_CLASS_WORDS, *self._labels)]
+        words = [items.codes[name] for name in (_SENDER, *_CLASS_WORDS, *self._labels)]
         numbers = [presence, items.refusal, items.lineage, self._comparable(spans.recorded_end), spans.doubts]
         return [*numbers, *words], presences
 
@@ -260,14 +275,22 @@ class _Meeting:
         return np.where(recorded_end == ALWAYS_BEFORE, recorded_end, moved)
 
     def _class(self, row: Sequence[int], presences: Sequence[int]) -> ItemClass:
-        presence, refusal, lineage, recorded_end, doubts, *codes = row
-        names = (*_CLASS_WORDS, *self._labels)
-        sender, tenant, kind, region, *labels = map(self._items.word, names, codes)
-        places, doubt = self._people.senders[sender] if sender is not None else ((), None)
+        presence, refusal, lineage, recorded_end, doubts, sender, *codes = row
+        name = self._items.word(_SENDER, sender)
+        places, doubt = self._people.senders[name] if name is not None else ((), None)
         bits = presences[presence]
         for place in places:
             bits |= 1 << place
-        purposes = None if refusal == UNKNOWN else self._items.refusals[refusal]
+        # Who sent it matters only where it adds somebody, a doubt or an objection.
+        objects = None if refusal == UNKNOWN else places
+        alike = _Alike(bits, objects, doubt, refusal, lineage, recorded_end, doubts, tuple(codes))
+        if alike not in self._classes:
+            self._classes[alike] = self._new_class(alike)
+        return self._classes[alike]
+
+    def _new_class(self, alike: _Alike) -> ItemClass:
+        bits, objects, doubt, refusal, lineage, recorded_end, doubts, codes = alike
+        tenant, kind, region, *labels = map(self._items.word, (*_CLASS_WORDS, *self._labels), codes)
         roots, lineage_known = roots_of(kind or "", self._items.lineages[lineage])
         content = {
             "meeting": self._meeting,
@@ -279,7 +302,7 @@ class _Meeting:
             "regions": self._regions(bits, region),
             "recorded_end": None if recorded_end == ALWAYS_BEFORE else recorded_end * _MILLISECOND,
             "doubts": self._doubts(doubts, doubt, tenant),
-            "objection": None if purposes is None else Objection(places, purposes),
+            "objection": None if objects is None else Objection(objects, self._items.refusals[refusal]),
         }
         return ItemClass(class_id=self._class_id(content, bits), presence=bits, **content)
 

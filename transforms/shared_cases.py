@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from validation.decisions import Decision, PersonOutcome
-from validation.grant_rules import Use
+from validation.grant_rules import Person, Remembered, Use
 
 _OF_ONE_MEETING: Final = ("meeting", "recorded_end")
 """Fields of an item that name its meeting or its time; records are held to them where they are read."""
@@ -41,6 +41,7 @@ class SharedCases:
         self.answers: dict[Hashable, Answer] = {}
         self._claimed: set[Hashable] = set()
         self._uses: dict[Hashable, Use | None] = {}
+        self._rows: dict[tuple[str, Person], Remembered] = {}
 
     def claim(self, key: Hashable) -> bool:
         """Whether a case is new; whoever is told so sees to its answer."""
@@ -57,6 +58,10 @@ class SharedCases:
         if known is None or meeting is None or known.request.meeting == meeting:
             return known
         return replace(known, request=replace(known.request, meeting=meeting))
+
+    def rows_for(self, alike: str, person: Person) -> Remembered:
+        """Rows that were found for uses with an equal `fields_key` and people who are alike; none without."""
+        return self._rows.setdefault((alike, person), {}) if alike else {}
 
 
 def fields_key(fields: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import apache_beam as beam
@@ -22,7 +22,8 @@ import pyarrow.compute as pc
 import transforms.arrow_coder  # noqa: F401 - registers the coder of tables
 from schemas.tables import QUARANTINE_ITEMS, ROSTER, TELEMETRY, fact, leaves, telemetry_columns
 from transforms.faults import value_free
-from transforms.meeting_joins import HOME, NO_MEETING, concat, shards_by, shards_by_home
+from transforms.meeting_joins import HOME, NO_MEETING, concat, groups, shards_by, shards_by_home
+from transforms.people_joins import tuples
 from transforms.release_settings import ReleaseSettings
 from transforms.service_items import MEASURED, WHO_AND_WHEN
 from transforms.store import Store
@@ -40,6 +41,17 @@ SCOPE_SCHEMA: Final = pa.schema(
     ]
 )
 """One table's rows about one meeting; `tenant` and `meeting` are telemetry's pseudonyms."""
+
+_PLACED_SCHEMA: Final = SCOPE_SCHEMA.append(pa.field(HOME, pa.string()))
+_ROWS, _LINK, _PERSON = "rows", "link", "person"
+_FOUND_SCHEMA: Final = pa.schema(
+    [
+        *((name, pa.string()) for name in ("what", "tenant", "meeting", "first", "second")),
+        ("rows", pa.int64()),
+    ]
+)
+"""What is known of a meeting of telemetry: how many rows (of a table and kind), whose meeting it is (tenant
+and meeting under the join key), or who occurs in it (table, participant)."""
 
 _SEEN_SCHEMA: Final = pa.schema(
     [(name, pa.string()) for name in ("event_id", "table", "kind", "tenant", "meeting", "participant")]
@@ -105,7 +117,7 @@ class ReadTelemetry(beam.PTransform[Any, Any]):
                 tuple[str, tuple[bool, bytes]]
             )
             | "ByEvent" >> beam.GroupByKey()
-            | "Link" >> beam.FlatMap(_linked)
+            | "Link" >> beam.FlatMap(_linked, self.settings.digits).with_output_types(tuple[str, bytes])
             | "ByScope" >> beam.GroupByKey()
             | "Scopes" >> beam.FlatMap(_scopes, self.settings.digits).with_output_types(tuple[str, bytes])
         )
@@ -138,21 +150,36 @@ def _read(path: str, store: str, digits: int) -> Iterator[tuple[str, tuple[bool,
                 yield shard, (links, content)
 
 
-def _linked(shard: tuple[str, Iterable[tuple[bool, bytes]]]) -> Iterator[tuple[_Pair, Any]]:
-    """For each meeting of telemetry its rows by table, and the meetings that its events are of."""
+def _linked(shard: tuple[str, Iterable[tuple[bool, bytes]]], digits: int) -> Iterator[tuple[str, bytes]]:
+    """What is known of each meeting of telemetry, as `_FOUND_SCHEMA` has it, by meeting."""
     with value_free("link telemetry"):
         contents = list(shard[1])
         known = concat((content for links, content in contents if links), _KNOWN_SCHEMA)
         seen = concat((content for links, content in contents if not links), _SEEN_SCHEMA)
         counted = seen.group_by([*_PAIR, "table", "kind"]).aggregate([([], "count_all")])
-        for pair, row in _by_pair(counted):
-            yield pair, ("rows", row["table"], row["kind"], row["count_all"])
         places = known.select(["event_id", "tenant_join", "meeting_join"])
         linked = seen.select(["event_id", *_PAIR]).join(places, "event_id", join_type="inner")
-        for pair, row in _by_pair(linked.group_by([*_PAIR, "tenant_join", "meeting_join"]).aggregate([])):
-            yield pair, ("link", row["tenant_join"], row["meeting_join"])
-        for pair, row in _by_pair(_people(seen, known)):
-            yield pair, ("person", row["where"], row["participant"])
+        links = linked.group_by([*_PAIR, "tenant_join", "meeting_join"]).aggregate([])
+        people = _people(seen, known)
+        found = [
+            _named(_ROWS, counted, "table", "kind", counted.column("count_all")),
+            _named(_LINK, links, "tenant_join", "meeting_join"),
+            _named(_PERSON, people, "where", "participant"),
+        ]
+        yield from _by_meeting(pa.concat_tables(found), digits)
+
+
+def _named(
+    what: str, table: pa.Table, first: str, second: str, rows: pa.ChunkedArray | None = None
+) -> pa.Table:
+    number = pa.nulls(len(table), pa.int64()) if rows is None else rows
+    words = [*(table.column(name) for name in _PAIR), table.column(first), table.column(second)]
+    return pa.table([pa.repeat(pa.scalar(what), len(table)), *words, number], schema=_FOUND_SCHEMA)
+
+
+def _by_meeting(table: pa.Table, digits: int) -> Iterator[tuple[str, bytes]]:
+    """A table cut by the first digits of its meetings; rows without one are a shard of their own."""
+    yield from groups(table, pc.fill_null(pc.utf8_slice_codeunits(table.column("meeting"), 0, digits), ""))
 
 
 def _people(seen: pa.Table, known: pa.Table) -> pa.Table:
@@ -164,37 +191,44 @@ def _people(seen: pa.Table, known: pa.Table) -> pa.Table:
     return named.group_by([*_PAIR, "where", "participant"]).aggregate([])
 
 
-def _by_pair(table: pa.Table) -> Iterator[tuple[_Pair, dict[str, Any]]]:
-    for row in table.to_pylist():
-        yield (row["tenant"], row["meeting"]), row
+@dataclass
+class _Meeting:
+    """What is known of a meeting of telemetry: its rows by table and kind, whose it is, and who is where."""
+
+    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    links: set[_Pair] = field(default_factory=set)
+    people: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+
+    def link(self, meeting: str | None) -> _Pair:
+        """Whose it is. A row that names no meeting concerns people of whom no roster tells."""
+        return next(iter(self.links)) if len(self.links) == 1 and meeting is not None else _NOBODYS
 
 
-def _scopes(keyed: tuple[_Pair, Iterable[tuple[Any, ...]]], digits: int) -> Iterator[tuple[str, bytes]]:
+def _scopes(keyed: tuple[str, Iterable[bytes]], digits: int) -> Iterator[tuple[str, bytes]]:
     with value_free("make scopes"):
-        (tenant, meeting), found = keyed
-        counts: Counter[tuple[str, str]] = Counter()
-        links: set[_Pair] = set()
-        people: dict[str, set[str]] = defaultdict(set)
-        for what, *values in found:
-            if what == "link":
-                links.add((values[0], values[1]))
-            elif what == "person":
-                people[values[0]].add(values[1])
+        meetings: dict[_Pair, _Meeting] = defaultdict(_Meeting)
+        for what, tenant, meeting, first, second, number in tuples(concat(keyed[1], _FOUND_SCHEMA)):
+            found = meetings[tenant, meeting]
+            if what == _LINK:
+                found.links.add((first, second))
+            elif what == _PERSON:
+                found.people[first].add(second)
             else:
-                counts[values[0], values[1]] += values[2]
-        # A row that names no meeting concerns people of whom no roster tells, whatever its event is about.
-        link = links.pop() if len(links) == 1 and meeting is not None else _NOBODYS
-        rows = []
-        for (table, kind), number in sorted(counts.items()):
-            scope_id = _scope_id(table, tenant, meeting)
-            whose = link if people[table] <= people[ROSTER] else _NOBODYS
-            rows.append((scope_id, table, kind, tenant, meeting, number, *whose))
-        made = pa.Table.from_pylist(
-            [dict(zip(SCOPE_SCHEMA.names, row, strict=True)) for row in rows], SCOPE_SCHEMA
-        )
-        unlinked = NO_MEETING + _scope_id("", tenant, meeting)[:2]
-        homes = pc.coalesce(made.column("meeting_join"), unlinked)
-        yield from shards_by_home(made.append_column(HOME, homes), digits)
+                found.counts[first, second] += number
+        rows = [row for pair, found in meetings.items() for row in _scope_rows(pair, found)]
+        columns = zip(*rows, strict=True) if rows else ([] for _ in _PLACED_SCHEMA)
+        arrays = [pa.array(column, each.type) for column, each in zip(columns, _PLACED_SCHEMA, strict=True)]
+        yield from shards_by_home(pa.Table.from_arrays(arrays, schema=_PLACED_SCHEMA), digits)
+
+
+def _scope_rows(pair: _Pair, found: _Meeting) -> Iterator[tuple[Any, ...]]:
+    tenant, meeting = pair
+    link = found.link(meeting)
+    unlinked = NO_MEETING + _scope_id("", tenant, meeting)[:2]
+    for (table, kind), number in sorted(found.counts.items()):
+        whose = link if found.people[table] <= found.people[ROSTER] else _NOBODYS
+        home = whose[1] or unlinked
+        yield (_scope_id(table, tenant, meeting), table, kind, tenant, meeting, number, *whose, home)
 
 
 def _scope_id(table: str, tenant: str | None, meeting: str | None) -> str:

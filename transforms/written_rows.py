@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from transforms.release_content import RECORDS_IN_ROWS
 from transforms.release_rules import ReleaseRules
 from validation.decisions import RELEASE
 from validation.release_suite import UNWITNESSED
 from validation.witness import COVERED
+
+ITEM_COLUMNS: Final = ("item_id", "purpose", "decision_id", "decision", "reasons")
+"""Columns of a written row that say what it is like as an item's."""
 
 
 def item_findings(
@@ -21,7 +24,7 @@ def item_findings(
     """What a written row is like as an item's, in the words of the suite; only what is wrong.
 
     Args:
-        row: The row, without its content.
+        row: Its `ITEM_COLUMNS`.
         decided: Decisions to release of each item.
         people: What the witness says of each item and purpose.
         seen: Items and purposes of the rows before; the row's own are added.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final
 
 from schemas.consent_sets import RECIPIENTS
@@ -33,6 +34,9 @@ from validation.reading import (
 from validation.record_rules import WAITING, Candidate, ConsentRow, Request, Standing, covers_scope
 
 TRAINING: Final = "ai_training"
+_OWN_NAMES: Final = frozenset(("id", "subject", "scope", "event_time", "ingested_at", "body_hash"))
+"""Fields of a record that tell it from others that say the same; no word of a row is read from them alone."""
+
 _TERMS_WORDS: Final = {"active": "active", "superseded_compatible": "compatible"}
 
 
@@ -96,7 +100,14 @@ class PersonRow:
     employee: bool = False
 
 
-def person_rows(table: FactTable, standing: Standing, person: Person, use: Use) -> list[PersonRow]:
+Remembered = dict[tuple[object, ...], PersonRow]
+"""Rows that were found before, for one table, one `Person` and uses that differ in nothing but their meeting
+and the end of the recording."""
+
+
+def person_rows(
+    table: FactTable, standing: Standing, person: Person, use: Use, remembered: Remembered | None = None
+) -> list[PersonRow]:
     """The fact rows of one identified person: one a candidate, or a single one if there is none.
 
     Args:
@@ -104,12 +115,14 @@ def person_rows(table: FactTable, standing: Standing, person: Person, use: Use) 
         standing: What the person's records come to.
         person: The person.
         use: What the item is to be used for.
+        remembered: Rows that were found before; new ones are added.
     """
     if standing.ended_by:
         ended = {ENDING_COLUMNS[code]: "yes" for code in standing.ended_by}
         return [PersonRow(table.row({"candidate": UNREAD, **ended}))]
     if standing.candidates:
-        return [_candidate_row(table, candidate, person, use) for candidate in standing.candidates]
+        known = {} if remembered is None else remembered
+        return [_candidate_row(table, candidate, person, use, known) for candidate in standing.candidates]
     if standing.kept:
         dropped = {KEPT_COLUMNS[code]: "yes" for code in standing.kept}
         return [PersonRow(table.row({"candidate": "dropped", **dropped}))]
@@ -121,11 +134,43 @@ def unidentified_row(table: FactTable) -> PersonRow:
     return PersonRow(table.row({"identity": "unidentified", "candidate": UNREAD}))
 
 
-def _candidate_row(table: FactTable, candidate: Candidate, person: Person, use: Use) -> PersonRow:
+def _candidate_row(
+    table: FactTable, candidate: Candidate, person: Person, use: Use, remembered: Remembered
+) -> PersonRow:
     row = candidate.row
     if row.sign == WAITING:
         return PersonRow(table.row({"candidate": "waiting"}))
     terms = use.request.registry.terms.get(read_word(row.fields, "terms") or "")
+    key = (*_statement(row.fields), *_place_and_time(row, use, terms))
+    if key not in remembered:
+        remembered[key] = _found_row(table, row, terms, person, use)
+    found = remembered[key]
+    return PersonRow(found.facts, row, candidate.tie, found.advisories, found.employee)
+
+
+def _statement(fields: Mapping[str, Any]) -> tuple[object, ...]:
+    """What a record says apart from whom, where and when it is about: equal for equal words."""
+    names = tuple(fields)
+    said = _said_names(names)
+    return said, repr([fields[name] for name in said])
+
+
+@lru_cache(maxsize=1024)
+def _said_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted(set(names) - _OWN_NAMES))
+
+
+def _place_and_time(row: ConsentRow, use: Use, terms: Terms | None) -> tuple[object, ...]:
+    """All that the words of `_found_row` depend on besides a record's statement."""
+    return (
+        covers_scope(row, use.request) is True,
+        _has_started(row, terms),
+        _age(use.request.as_of - row.instant, use.age_limits),
+        row.instant <= use.recorded_end,
+    )
+
+
+def _found_row(table: FactTable, row: ConsentRow, terms: Terms | None, person: Person, use: Use) -> PersonRow:
     findings = {
         **_coverage(row, use),
         **_giver(row.fields, person, use),
@@ -140,7 +185,7 @@ def _candidate_row(table: FactTable, candidate: Candidate, person: Person, use: 
         findings["employment"] = "attested" if attested else "unattested"
     compatible = findings["terms"] == "compatible"
     advisories = frozenset({"TERMS_COMPATIBLE_UPDATE"} if compatible else ())
-    return PersonRow(table.row(findings), row, candidate.tie, advisories, concerned)
+    return PersonRow(table.row(findings), advisories=advisories, employee=concerned)
 
 
 def _coverage(row: ConsentRow, use: Use) -> dict[str, str]:
@@ -210,14 +255,18 @@ def _yes(value: bool) -> str:
 def _terms(row: ConsentRow, terms: Terms | None) -> dict[str, str]:
     if terms is None:
         return {"terms": "unregistered"}
-    started = terms.start is not None and row.instant >= terms.start
     notice = read_word(row.fields, "notice_hash")
     archived = notice is not None and notice == terms.notice_hash
     return {
         "terms": _TERMS_WORDS.get(terms.status or "", "material"),
-        "terms_start": "reached" if started else "ahead",
+        "terms_start": "reached" if _has_started(row, terms) else "ahead",
         "notice": "archived" if archived else "other",
     }
+
+
+def _has_started(row: ConsentRow, terms: Terms | None) -> bool:
+    """Whether the terms were in force when somebody agreed to them."""
+    return terms is not None and terms.start is not None and row.instant >= terms.start
 
 
 def _times(row: ConsentRow, use: Use) -> dict[str, str]:

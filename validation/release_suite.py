@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Final
 
 from schemas.errors import PromiseBroken
@@ -43,6 +44,7 @@ _GOOD_AND_BAD: Final = {
 }
 
 
+@cache
 def released_table() -> FactTable:
     """The columns of a fact row about a released row; the first word of each is the only good one."""
     return FactTable("released", _GOOD_AND_BAD)

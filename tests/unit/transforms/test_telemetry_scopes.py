@@ -38,7 +38,7 @@ def scopes(telemetry: list[Row], links: list[Row]) -> dict[str, Row]:
         (True, packed(pa.Table.from_pylist(links, _KNOWN_SCHEMA))),
     ]
     by_pair: dict[Any, list[Any]] = {}
-    for pair, found in _linked(("00", contents)):
+    for pair, found in _linked(("00", contents), 2):
         by_pair.setdefault(pair, []).append(found)
     made = [
         row
