@@ -105,7 +105,7 @@ def _lines(told: Mapping[str, Any], output: Path | None) -> Iterator[str]:
     if not told["sections"] and not content["items"]:
         yield "Nothing is held about this person under the identifiers that are known."
     for name, rows in told["sections"].items():
-        yield f"{name}: {rows:,} rows"
+        yield f"{name}: {rows:,} {'row' if rows == 1 else 'rows'}"
     if content["items"]:
         done = f"{content['to_open']:,} to open" if told["dry_run"] else f"{content['opened']:,} opened"
         yield f"sealed content: {content['items']:,} items, {done}"

@@ -28,6 +28,8 @@ MISSING: Final = (
     "the contact of the data protection officer",
     "safeguards of transfers to other countries (article 46)",
     "data that is held in other systems, and in backups",
+    "records that no contract could read: they are sealed whole, were read by nobody, and go by their age",
+    "what others have said or written about you",
 )
 """What neither registry nor store knows."""
 
