@@ -19,7 +19,14 @@ from transforms.separate import ID_COLLISION
 from transforms.splitting import SOURCE_FAULTS
 
 ROOT = Path(__file__).parents[2]
-TOURS = ("README.md", "docs/store.md", "docs/reliability.md", "docs/keys.md", "docs/audit.md")
+TOURS = (
+    "README.md",
+    "docs/store.md",
+    "docs/reliability.md",
+    "docs/keys.md",
+    "docs/audit.md",
+    "docs/lifecycle.md",
+)
 PAGES = sorted(path.relative_to(ROOT) for path in (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")))
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"# file: (\S+)\n")
