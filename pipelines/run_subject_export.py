@@ -24,6 +24,7 @@ from transforms.audit_entries import ACCESS, leave_entry, stated
 from transforms.audit_facts import audited
 from transforms.audit_log import merge
 from transforms.consent_intake import plan_records
+from transforms.erase_orders import people_of, read_orders
 from transforms.erase_reach import Identifier, Spaces, read_subject
 from transforms.erase_search import StoreSearch
 from transforms.faults import value_free
@@ -150,6 +151,7 @@ class _Collected:
         self.items: OwnItems
         self.records: OwnRecords
         self.plan: OpeningPlan
+        self.erasure_waits = False
         self.sections: list[Section] = []
         self.tenants: list[str] = []
 
@@ -163,6 +165,8 @@ class _Collected:
         self.presence = presence_of(search, join)
         self.items = items_of(search, join, self.presence.meetings)
         self.records = self._records(store)
+        waiting = people_of(read_orders(store.files_of_store, self.keys))
+        self.erasure_waits = not waiting.isdisjoint(self.person.identifiers)
         self.plan = plan_openings(self.contracts, self.items, self.telemetry)
         self.sections = list(self._sections(search))
         self.tenants = self._tenants(spaces)
@@ -212,6 +216,7 @@ class _Collected:
             "registry_hash": self.registry.registry_hash,
             "registered": self.person.name is not None,
             "identifiers": len(self.person.identifiers),
+            "erasure_waits": self.erasure_waits,
             "sections": counts,
             "content": {
                 "items": len(self.plan.about),
@@ -236,6 +241,8 @@ class _Collected:
             yield f"{shared} of your identifiers are claimed by others, too; nothing under them is given out."
         for why, number in self.records.held_back.items():
             yield f"{number} consent records may be yours and are not given out: the {why}."
+        if self.erasure_waits:
+            yield "An erasure of your data was ordered and has not ended; a legal claim may keep some of it."
         if self.presence.shared_visits:
             yield f"{self.presence.shared_visits} visits are told apart from others' by nothing; held back."
 

@@ -116,6 +116,8 @@ def _lines(told: Mapping[str, Any], output: Path | None) -> Iterator[str]:
             "The person is not in the registry, and was looked for under the identifier given alone. Check "
             "TYPE and ID, or register the person, and run again"
         )
+    if told["erasure_waits"]:
+        yield "An erasure of this person was ordered and has not ended"
     if held["identifiers"]:
         yield f"Held back: {held['identifiers']:,} identifiers of the person that others claim, too"
     if held["records"]:

@@ -29,7 +29,7 @@ from transforms.opening_warrants import FOR_EXPORT, Ground, Warrant, WarrantedOp
 from transforms.sealed_format import COVERS_BUNDLE, HOLDS_ITEMS, BlobRow, KeyRow
 from transforms.sealing import unframe_parts
 from transforms.store import Store
-from transforms.subject_items import OwnBlob, OwnItems
+from transforms.subject_items import EVENT_DIGITS, OwnBlob, OwnItems
 from transforms.subject_rows import OwnRows
 from transforms.subject_search import Found, Section
 
@@ -39,7 +39,6 @@ NOT_ALONE: Final = "NOT_THEIRS_ALONE"
 NOT_KNOWN: Final = "EVENT_NOT_KNOWN"
 """The event or its contract is not at hand, so nobody can tell whose it is."""
 
-_EVENT_DIGITS: Final = 30
 _PLACE: Final = re.compile(r"(\[[0-9]+\])+$")
 _DECISION_DIGITS: Final = 32
 
@@ -83,7 +82,7 @@ def plan_openings(contracts: ContractSet, items: OwnItems, telemetry: OwnRows) -
         for item in blob.item_ids:
             event = known.get(item)
             if event is None and blob.kind == IDENTITY_KIND:
-                event = events.get(item[:_EVENT_DIGITS])
+                event = events.get(item[:EVENT_DIGITS])
             plan.about[item] = (blob.kind, event)
             fields = _fields_of(contracts, blob, event)
             if fields:
@@ -102,7 +101,7 @@ def _events_of(telemetry: OwnRows) -> dict[str, Event]:
         theirs = rows.filter(pc.is_valid(rows.column("participant")))
         for row in theirs.select(["event_id", "source", "event_type", "contract"]).to_pylist():
             if (event_id := row.pop("event_id")) is not None:
-                found[event_id[:_EVENT_DIGITS]] = Event(**row)
+                found[event_id[:EVENT_DIGITS]] = Event(**row)
     return found
 
 

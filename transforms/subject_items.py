@@ -13,7 +13,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.classification import KIND_NUMBER, REJECTED_KIND
+from schemas.classification import REJECTED_KIND
 from schemas.tables import (
     DECISION_EXPORTS,
     FIXED_TABLES,
@@ -32,7 +32,9 @@ from transforms.subject_rows import OwnRows
 from transforms.subject_search import Section
 from transforms.telemetry_exports import KIND, exports_of, scopes_of
 
-_KIND_DIGITS: Final = 2
+EVENT_DIGITS: Final = 30
+"""Digits of an item's id that are its event's; the last two are its kind."""
+
 _SEALING: Final = ("key_id", "blob_part")
 _MIXED: Final = ("item_id", "kind", "source", "event_type", "meeting_join", "event_time")
 _BLOB: Final = ("key_id", "part", "kind", "contract", "item_ids", "sender")
@@ -150,7 +152,7 @@ def mixed_of(items: OwnItems) -> Section:
 
 def fates_of(search: StoreSearch, join: Space, items: OwnItems, telemetry: OwnRows) -> Iterator[Section]:
     """Copies, exports, recalls, openings and tombstones of what a person has sent."""
-    own = items.item_ids | possible_items(telemetry)
+    own = _own_events(items, telemetry)
     copies = list(_copies(search, join.people | join.visits | items.meetings, items.item_ids))
     about = "Which of the person's content was given to whom, for which purpose, by which decision."
     yield Section("released", "What was released", about, copies)
@@ -169,19 +171,30 @@ def fates_of(search: StoreSearch, join: Space, items: OwnItems, telemetry: OwnRo
         "Content of the person that was destroyed. It is found by the person's events; of what an "
         "erasure took together with its events, nothing leads to anybody any more."
     )
-    columns = ("run_id", "item_id", "kind", "reason", "as_of")
-    stones = _rows(search, TOMBSTONES, "item_id", own, columns)
-    yield Section("tombstones", "What was destroyed", about, stones)
+    yield Section("tombstones", "What was destroyed", about, list(_tombstones(search, own)))
 
 
-def possible_items(telemetry: OwnRows) -> frozenset[str]:
-    """Ids of all items that the person's events can have had: the event's id, with the kind at its end."""
-    events = {
-        event[:-_KIND_DIGITS]
-        for rows in telemetry.tables.values()
-        for event in rows.column("event_id").drop_null().unique().to_pylist()
-    }
-    return frozenset(f"{event}{number:02x}" for event in events for number in KIND_NUMBER.values())
+def _own_events(items: OwnItems, telemetry: OwnRows) -> pa.Array:
+    """What ids of the person's items begin with: the ids of their events, but for the kind at the end.
+
+    Items that were destroyed have no rows any more, and are found by what telemetry keeps of their events.
+    """
+    found = {item[:EVENT_DIGITS] for item in items.item_ids}
+    for rows in telemetry.tables.values():
+        theirs = rows.filter(pc.is_valid(rows.column("participant"))).column("event_id")
+        found.update(event[:EVENT_DIGITS] for event in theirs.drop_null().to_pylist())
+    return pa.array(sorted(found), pa.string())
+
+
+def _is_of(item_ids: pa.Array, own: pa.Array) -> pa.Array:
+    return pc.is_in(pc.utf8_slice_codeunits(item_ids, 0, EVENT_DIGITS), value_set=own)
+
+
+def _tombstones(search: StoreSearch, own: pa.Array) -> Iterator[dict[str, Any]]:
+    if TOMBSTONES in search.store.tables():
+        columns = ["run_id", "item_id", "kind", "reason", "as_of"]
+        for batch in search.store.scan(TOMBSTONES, columns):
+            yield from batch.filter(_is_of(batch.column(1), own)).to_pylist()
 
 
 def _copies(search: StoreSearch, named: frozenset[str], own: frozenset[str]) -> Iterator[dict[str, Any]]:
@@ -212,28 +225,28 @@ def _rows(
     return rows
 
 
-def _recalls(search: StoreSearch, own: frozenset[str]) -> Iterator[dict[str, Any]]:
+def _recalls(search: StoreSearch, own: pa.Array) -> Iterator[dict[str, Any]]:
     columns = ["run_id", "export_run_id", "purpose", "recipient", "kind", "reason", "item_ids", "as_of"]
     yield from _with_items(search, RECALLS, columns, own)
 
 
-def _openings(search: StoreSearch, own: frozenset[str]) -> Iterator[dict[str, Any]]:
+def _openings(search: StoreSearch, own: pa.Array) -> Iterator[dict[str, Any]]:
     columns = ["run_id", "ground", "decision_id", "purpose", "recipient", "kind", "item_ids", "outcome"]
     yield from _with_items(search, OPENINGS, columns, own)
 
 
 def _with_items(
-    search: StoreSearch, table: str, columns: list[str], own: frozenset[str]
+    search: StoreSearch, table: str, columns: list[str], own: pa.Array
 ) -> Iterator[dict[str, Any]]:
     """Rows that name items, with the person's own only."""
     if table not in search.store.tables():
         return
+    known = set(own.to_pylist())
     for batch in search.store.scan(table, columns):
         lists = batch.column(columns.index("item_ids"))
-        flat = pc.is_in(pc.list_flatten(lists), value_set=pa.array(sorted(own), pa.string()))
-        parents = pc.list_parent_indices(lists).filter(flat)
+        parents = pc.list_parent_indices(lists).filter(_is_of(pc.list_flatten(lists), own))
         for row in batch.take(pc.unique(parents)).to_pylist():
-            yield {**row, "item_ids": [each for each in row["item_ids"] if each in own]}
+            yield {**row, "item_ids": [each for each in row["item_ids"] if each[:EVENT_DIGITS] in known]}
 
 
-__all__ = ["OwnBlob", "OwnItems", "claims_of", "fates_of", "items_of", "mixed_of", "possible_items"]
+__all__ = ["EVENT_DIGITS", "OwnBlob", "OwnItems", "claims_of", "fates_of", "items_of", "mixed_of"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import zipfile
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -17,14 +18,17 @@ from click.testing import CliRunner, Result
 from pipelines import run_subject_export as exporting
 from pipelines import subject_archive
 from pipelines.cli import cli
+from pipelines.run_erase import EraseOptions, run_erase
 from pipelines.run_subject_export import SubjectOptions, run_subject_export
 from schemas.contract import load_contracts
 from schemas.errors import CofferdamError, ConfigurationError, InfrastructureFault
-from schemas.tables import OPENINGS
+from schemas.tables import OPENINGS, QUARANTINE_ITEMS
 from tests.pipeline.release_world import AS_OF, World, bounds, chat, event, meeting, presence
 from tests.pipeline.test_erase import names_of
 from transforms import subject_content
 from transforms.audit_verify import verify_log
+from transforms.erase_orders import Order, finish_orders, write_order
+from transforms.erase_reach import Identifier
 from transforms.keys import load_release_keys
 from transforms.opening_warrants import check_warrant, warrant_of_row
 from transforms.sealed_format import KeyRow
@@ -205,6 +209,47 @@ def test_the_index_explains_everything_and_names_every_file(archive: Archive) ->
     page = archive.members["index.html"].decode()
     assert "<script" not in page
     assert "http" not in page.replace("http-equiv", "")
+
+
+def test_what_was_destroyed_and_recalled_is_told(world: World, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    shutil.copytree(world.store, store)
+    theirs = {
+        row["item_id"] for row in world.rows(QUARANTINE_ITEMS) if row["sender_join"] in names_of(world, "ada")
+    }
+    run_erase(
+        EraseOptions(
+            store=str(store),
+            keys=world.keys / "release",
+            consents=(world.consents,),
+            registry=world.registry,
+            as_of="2026-06-01T00:00:00Z",
+            all_due=True,
+            max_share=100.0,
+            allow_test_keys=True,
+        ),
+        show_progress=False,
+    )
+    output = tmp_path / "archive.zip"
+    told = run_subject_export(options(world, output, store=str(store)))
+    archive = Archive(output)
+    stones = {row["item_id"]: row["reason"] for row in archive.rows("tombstones")}
+    assert theirs <= set(stones)
+    assert set(stones.values()) <= {"TIME_TO_LIVE_OVER", "NO_PURPOSE_LEFT"}
+    assert told["content"]["to_open"] == 0
+    bobs = {row["item_id"] for row in world.rows(QUARANTINE_ITEMS)} - theirs
+    assert bobs.isdisjoint(stones)
+    assert archive.rows("telemetry/cofferdam_chat")
+
+
+def test_an_erasure_that_waits_is_told(world: World, tmp_path: Path) -> None:
+    files, keys = Store.open(world.store).files_of_store, load_release_keys(world.keys / "release")
+    order = Order("20260301t000000z-00000000", (Identifier("cofferdam.user_id", "ada"),), due=False)
+    write_order(files, keys, order)
+    shown = run(world, "--subject", ADA, "--dry-run")
+    finish_orders(files, [order])
+    assert "An erasure of this person was ordered" in shown.output
+    assert "was ordered" not in run(world, "--subject", ADA, "--dry-run").output
 
 
 # --- on record ----------------------------------------------------------------------------------------------
