@@ -242,6 +242,33 @@ def test_what_was_destroyed_and_recalled_is_told(world: World, tmp_path: Path) -
     assert archive.rows("telemetry/cofferdam_chat")
 
 
+@pytest.mark.parametrize("person", ["ada", "bob", "eve"])
+def test_what_is_told_is_what_an_erasure_would_reach(world: World, person: str) -> None:
+    subject = f"cofferdam.user_id:{person}"
+    told = run_subject_export(options(world, None, subject))
+    shown = run_erase(
+        EraseOptions(
+            store=str(world.store),
+            keys=world.keys / "release",
+            consents=(world.consents,),
+            registry=world.registry,
+            as_of=AS_OF,
+            subjects=(subject,),
+            dry_run=True,
+            allow_test_keys=True,
+        ),
+        show_progress=False,
+    )
+    tables = {name: rows for name, rows in told["sections"].items() if name.startswith("telemetry/")}
+    assert tables == {
+        name: row["gone"]
+        for name, row in shown["rows"].items()
+        if name.startswith("telemetry/") and row["gone"]
+    }
+    assert told["sections"]["roster"] == shown["rows"]["roster"]["changed"]
+    assert told["content"]["items"] == shown["items"]
+
+
 def test_an_erasure_that_waits_is_told(world: World, tmp_path: Path) -> None:
     files, keys = Store.open(world.store).files_of_store, load_release_keys(world.keys / "release")
     order = Order("20260301t000000z-00000000", (Identifier("cofferdam.user_id", "ada"),), due=False)
