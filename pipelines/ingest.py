@@ -20,6 +20,7 @@ from schemas.tables import DIGESTS
 from transforms.audit_append import AppendToLog
 from transforms.commit_run import RunSettings
 from transforms.ingest_steps import (
+    CANARIES,
     COUNTS,
     FILES,
     READ,
@@ -63,6 +64,8 @@ def build_ingest(
     separated = tasks | "SeparateAndSeal" >> SeparateAndSeal(settings, contracts, keys, judged[VERDICTS])
     files = (separated[FILES], judged[FILES]) | "AllFiles" >> beam.Flatten()  # FileRecord
     counts = (separated[COUNTS], judged[COUNTS]) | "AllCounts" >> beam.Flatten()  # RunCounts
-    committed = pipeline | "CommitRun" >> CommitRun(settings, keys, files, counts, digested[READ])  # ledger
+    committed = pipeline | "CommitRun" >> CommitRun(
+        settings, keys, files, counts, digested[READ], separated[CANARIES]
+    )  # ledger
     _ = committed | "AppendToLog" >> AppendToLog(settings.store, keys)  # ledger
     _ = committed | "RemoveShards" >> RemoveShards(settings.store, judged[SHARDS])

@@ -23,7 +23,7 @@ from schemas.errors import EXIT_TOO_MUCH_HELD
 _EXIT_CODES = """\b
 Exit codes:
   0  complete and reconciled
-  1  a promise failed (the run did not reconcile); nothing was committed
+  1  a promise failed (the run did not reconcile, or a canary was found); nothing was committed
   2  usage or configuration
   3  a key, file or store could not be used; nothing was committed
   4  committed, but more was held than --max-held-ratio allows"""
@@ -99,6 +99,15 @@ Exit codes:
     help="Look for duplicates among the digests of so many past days only (default: all of the store's).",
 )
 @click.option(
+    "--canaries",
+    type=click.IntRange(0, 10_000),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Plant N events of a reserved tenant, with a random word in every field that is not service data, "
+    "and search all that the run writes for these words before it commits. They are kept nowhere.",
+)
+@click.option(
     "--release-keys",
     type=click.Path(path_type=Path),
     metavar="DIR",
@@ -120,6 +129,7 @@ def run(
     record_cap: int,
     split_bytes: int,
     digest_days: int | None,
+    canaries: int,
     release_keys: Path | None,
     as_json: bool,
     **release: Any,
@@ -151,6 +161,7 @@ def run(
         received=today,
         digest_since=_since(today, digest_days),
         beam_arguments=tuple(context.args),
+        canaries=canaries,
     )
     with reported():
         refuse_misspelt(context.args)

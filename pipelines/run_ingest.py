@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ from schemas.contract import load_contracts
 from schemas.contract_lint import contract_files
 from schemas.errors import CofferdamError, InfrastructureFault
 from transforms.audit_append import resume_log
+from transforms.canaries import CanarySettings, LogListener, canary_found
+from transforms.canary_search import Stem
 from transforms.commit_run import RunSettings
 from transforms.key_rotation import refuse_retired
 from transforms.keys import load_ingest_keys
@@ -48,6 +51,7 @@ class IngestRequest:
         received: The day of the run.
         digest_since: First day whose digests find duplicates; None for all.
         beam_arguments: Options for Beam.
+        canaries: Events to plant and to search for.
     """
 
     patterns: tuple[str, ...]
@@ -60,6 +64,7 @@ class IngestRequest:
     received: date
     digest_since: date | None
     beam_arguments: tuple[str, ...] = ()
+    canaries: int = 0
 
 
 def run_ingest(request: IngestRequest, *, show_progress: bool) -> dict[str, Any]:
@@ -68,7 +73,7 @@ def run_ingest(request: IngestRequest, *, show_progress: bool) -> dict[str, Any]
     Raises:
         ConfigurationError: Contracts, options or input patterns cannot be used.
         InfrastructureFault: A key, file or the store cannot be used.
-        PromiseBroken: The run did not reconcile.
+        PromiseBroken: The run did not reconcile, or a canary came through.
     """
     contracts = load_contracts(contract_files(request.contract_files))
     keys = load_ingest_keys(request.keys)
@@ -88,12 +93,33 @@ def run_ingest(request: IngestRequest, *, show_progress: bool) -> dict[str, Any]
             record_cap=request.record_cap,
             contracts=tuple(f"{entry.id}@{entry.version}" for entry in contracts.contracts),
             version=software_version(),
+            canaries=CanarySettings(request.canaries, Stem.fresh()) if request.canaries else None,
         )
-        with progress_shown(show_progress), our_errors():
+        with logs_searched(settings.canaries), progress_shown(show_progress), our_errors():
             pipeline = make_pipeline(request.beam_arguments)
             build_ingest(pipeline, request.patterns, settings, contracts, keys, request.split_bytes)
             pipeline.run().wait_until_finish()
     return committed_ledger(Store.open(request.store), run_id)
+
+
+@contextmanager
+def logs_searched(canaries: CanarySettings | None) -> Iterator[None]:
+    """Look for canaries in all that is logged in this process meanwhile.
+
+    Raises:
+        PromiseBroken: A log line held one (``CANARY_FOUND``); what was committed stays.
+    """
+    if canaries is None:
+        yield
+        return
+    listener = LogListener(canaries.stem)
+    logging.getLogger().addHandler(listener)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(listener)
+    if listener.found:
+        raise canary_found(sorted(listener.found), "the log of this process is not safe to keep")
 
 
 def make_pipeline(arguments: Sequence[str]) -> beam.Pipeline:

@@ -24,6 +24,12 @@ def print_ledger(ledger: dict[str, Any], store: str, seconds: float, console: Co
         if table.row_count:
             console.print(table)
             console.print()
+    if "canaries" in ledger:
+        canaries = ledger["canaries"]
+        console.print(
+            f"{canaries['planted']:,} canaries planted and sealed, found in none of the "
+            f"{canaries['files_searched']:,} files that the run wrote, nor in its ledger or log lines"
+        )
     rate = ledger["records"] / seconds if seconds else 0
     console.print(
         f"{ledger['records']:,} records read ({_size(ledger['bytes_read'])}), each with exactly one "

@@ -12,6 +12,8 @@ import pyarrow as pa
 
 from schemas.errors import InfrastructureFault, PromiseBroken
 from schemas.tables import FIXED_TABLES, LEDGER
+from transforms.audit_entries import stated
+from transforms.canaries import CanaryFiles, CanarySettings, delete_canaries, search_run
 from transforms.decompression import ReadLimits
 from transforms.faults import value_free
 from transforms.manifest_seal import ManifestSeal
@@ -38,6 +40,7 @@ class RunSettings:
         limits: Caps on decompression.
         contracts: Contract labels (id@version) of the run.
         version: Version of the software.
+        canaries: What is planted to be searched for; None for nothing.
     """
 
     store: str
@@ -50,6 +53,7 @@ class RunSettings:
     limits: ReadLimits = field(default_factory=ReadLimits)
     contracts: tuple[str, ...] = ()
     version: str = ""
+    canaries: CanarySettings | None = None
 
 
 def commit_run(
@@ -58,6 +62,7 @@ def commit_run(
     files: Sequence[FileRecord],
     counts: Sequence[RunCounts],
     read: Sequence[RunCounts],
+    canaries: Sequence[CanaryFiles] = (),
 ) -> dict[str, Any]:
     """Reconcile a run and, if it adds up, commit it under the seal of the store's keys.
 
@@ -65,11 +70,12 @@ def commit_run(
         The run's ledger, as it is kept in the manifest.
 
     Raises:
-        PromiseBroken: The run does not reconcile (RUN_DOES_NOT_RECONCILE); nothing was committed.
+        PromiseBroken: The run does not reconcile (RUN_DOES_NOT_RECONCILE), or a canary stands where it must
+            not (CANARY_FOUND, CANARIES_LOST); nothing was committed.
         InfrastructureFault: The store changed meanwhile, or the manifest cannot be written.
     """
     with value_free("commit"):
-        return _commit(settings, seal, files, total(counts), total(read))
+        return _commit(settings, seal, files, total(counts), total(read), canaries)
 
 
 def _commit(
@@ -78,6 +84,7 @@ def _commit(
     files: Sequence[FileRecord],
     all_counts: RunCounts,
     all_read: RunCounts,
+    canaries: Sequence[CanaryFiles],
 ) -> dict[str, Any]:
     outcome = _reconcile(files, all_counts, all_read)
     ledger = ledger_of(settings, all_counts, all_read, outcome)
@@ -94,7 +101,13 @@ def _commit(
     with store.writer(settings.run_id, LEDGER) as writer:
         writer.append(ledger_table(all_counts))
         own = writer.close()
-    store.commit(settings.run_id, [*files, *own], {"kind": "ingest", "ledger": ledger})
+    facts: dict[str, Any] = {"kind": "ingest", "ledger": ledger}
+    if settings.canaries is not None:
+        found = search_run(settings.canaries, store.files_of_store, canaries, [*files, *own], ledger)
+        ledger["canaries"] = found
+        facts |= stated({"type": "canaries", **{name: found[name] for name in ("planted", "found")}})
+    store.commit(settings.run_id, [*files, *own], facts)
+    delete_canaries(store.files_of_store, canaries)
     return ledger
 
 

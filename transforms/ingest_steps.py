@@ -22,6 +22,7 @@ from schemas.contract import ContractSet
 from schemas.tables import DIGESTS, FIXED_TABLES
 from schemas.telemetry import all_telemetry_tables
 from transforms.bundle_writer import BundleWriter
+from transforms.canaries import CanaryFiles, CanarySettings, take_canaries
 from transforms.collector import collector_paused
 from transforms.commit_run import RunSettings, commit_run
 from transforms.digest_shards import ShardFiles, read_shard, remove_shards
@@ -52,6 +53,7 @@ from transforms.take_blocks import BlockTaker
 from transforms.tombstones import erased_events
 
 VERDICTS, FILES, COUNTS, READ, SHARDS = "verdicts", "files", "counts", "read", "shards"
+CANARIES = "canaries"
 _END = GlobalWindow().max_timestamp()
 
 
@@ -243,10 +245,13 @@ class SeparateAndSeal(beam.PTransform[Any, Any]):
     verdicts: Any = field(repr=False)
 
     def expand(self, tasks: Any) -> Any:
-        """ReadTask -> FileRecord; `counts`: RunCounts."""
+        """ReadTask -> FileRecord; `counts`: RunCounts; `canaries`: CanaryFiles."""
         step = _SeparateTask(self.settings, self.contracts, self.keys)
         side = beam.pvalue.AsList(self.verdicts)
-        return tasks | "Separate" >> beam.ParDo(step, side).with_outputs(COUNTS, main=FILES)
+        if self.settings.canaries is not None:
+            planted = tasks.pipeline | "Canaries" >> beam.Create([self.settings.canaries], reshuffle=False)
+            tasks = (tasks, planted) | "Plant" >> beam.Flatten()
+        return tasks | "Separate" >> beam.ParDo(step, side).with_outputs(COUNTS, CANARIES, main=FILES)
 
 
 class _SeparateTask(beam.DoFn):
@@ -277,18 +282,38 @@ class _SeparateTask(beam.DoFn):
             )
             self._taker = BlockTaker(self._separator, self._digester, self._writer, settings.run_id)
 
-    def process(self, task: ReadTask, verdicts: Sequence[pa.Table]) -> None:
+    def process(self, task: ReadTask | CanarySettings, verdicts: Sequence[pa.Table]) -> Iterator[Any]:
         assert self._writer is not None  # noqa: S101 - Beam starts a bundle before it processes
         assert self._taker is not None  # noqa: S101
         try:
+            if isinstance(task, CanarySettings):
+                with value_free("plant canaries"):
+                    became = self._canaries(task)
+                yield beam.pvalue.TaggedOutput(CANARIES, became)
+                return
             with value_free("separate"):
-                index = VerdictIndex(verdicts)
-                for block in blocks_of(task, self._settings):
-                    with collector_paused():
-                        self._taker.take(block, index)
-                    PROGRESS.add_separated(len(block.records))
+                self._separate(task, self._taker, VerdictIndex(verdicts))
         except BaseException:
             self._writer.abandon()
+            raise
+
+    def _separate(self, task: ReadTask, taker: BlockTaker, index: VerdictIndex) -> None:
+        for block in blocks_of(task, self._settings):
+            with collector_paused():
+                taker.take(block, index)
+            PROGRESS.add_separated(len(block.records))
+
+    def _canaries(self, planted: CanarySettings) -> CanaryFiles:
+        """Take canaries the way of all records, into files of their own."""
+        settings = self._settings
+        writer = BundleWriter(settings.store, settings.run_id, self._keys, self._telemetry, settings.received)
+        taker = BlockTaker(self._separator, self._digester, writer, settings.run_id, from_outside=False)
+        try:
+            take_canaries(planted, self._contracts, settings.source, taker)
+            taker.finish()
+            return CanaryFiles(writer.close(), writer.counts)
+        except BaseException:
+            writer.abandon()
             raise
 
     def finish_bundle(self) -> Iterator[Any]:
@@ -317,6 +342,7 @@ class CommitRun(beam.PTransform[Any, Any]):
     files: Any = field(repr=False)
     counts: Any = field(repr=False)
     read: Any = field(repr=False)
+    canaries: Any = field(repr=False)
 
     def expand(self, pipeline: Any) -> Any:
         """Nothing -> ledger."""
@@ -330,6 +356,7 @@ class CommitRun(beam.PTransform[Any, Any]):
                 files=beam.pvalue.AsList(self.files),
                 counts=beam.pvalue.AsList(self.counts),
                 read=beam.pvalue.AsList(self.read),
+                canaries=beam.pvalue.AsList(self.canaries),
             )
         )
 
@@ -340,8 +367,9 @@ def _commit(
     files: Sequence[FileRecord],
     counts: Sequence[RunCounts],
     read: Sequence[RunCounts],
+    canaries: Sequence[CanaryFiles],
 ) -> dict[str, Any]:
-    return commit_run(settings, seal_of(keys), files, counts, read)
+    return commit_run(settings, seal_of(keys), files, counts, read, canaries)
 
 
 @dataclass

@@ -18,6 +18,7 @@ from transforms.bundle_writer import BundleWriter
 from transforms.duplicates import COLLISION, DUPLICATE, VerdictIndex
 from transforms.fault_digests import FAULT_FILES, fault_name, fault_positions
 from transforms.record_digests import DIGEST_BYTES, RecordDigester
+from transforms.reserved_tenant import RESERVED, reserved_records
 from transforms.routing import UNKNOWN_TYPE
 from transforms.run_counts import NONE, RunCounts
 from transforms.sealing import RejectedPiece, pieces_of
@@ -58,15 +59,23 @@ class BlockTaker:
         digester: Digests records and positions.
         writer: Writes the bundle.
         run_id: The run; its faults are called by it, as pieces of one fault must never mix with another's.
+        from_outside: Whether the blocks are input; such may not say that they are of the reserved tenant.
     """
 
     def __init__(
-        self, separator: Separator, digester: RecordDigester, writer: BundleWriter, run_id: str
+        self,
+        separator: Separator,
+        digester: RecordDigester,
+        writer: BundleWriter,
+        run_id: str,
+        *,
+        from_outside: bool = True,
     ) -> None:
         self._separator = separator
         self._digester = digester
         self._writer = writer
         self._run_id = run_id
+        self._from_outside = from_outside
         self._waiting: dict[str, _Waiting] = {}
         self._waiting_bytes = 0
 
@@ -96,9 +105,25 @@ class BlockTaker:
             records = [block.records[index] for index in keep.tolist()]
         groups, held = self._separator.route(records)
         self._hold(block, [Held(int(keep[entry.index]), entry.code, entry.source) for entry in held])
-        for shape, indexes in groups:
+        for shape, all_indexes in groups:
+            indexes = self._without_reserved(block, shape, all_indexes, records, keep)
+            if not indexes:
+                continue
             offsets = block.offsets[keep[np.asarray(indexes)]]
             self._wait(shape, [records[index] for index in indexes], block.file, offsets)
+
+    def _without_reserved(
+        self, block: Block, shape: EventShape, indexes: list[int], records: list[bytes], keep: np.ndarray
+    ) -> list[int]:
+        """The records of a group but those of the reserved tenant, which are held."""
+        if not self._from_outside:
+            return indexes
+        reserved = reserved_records([records[index] for index in indexes], shape)
+        if not reserved:
+            return indexes
+        held = {indexes[row] for row in reserved}
+        self._hold(block, [Held(int(keep[index]), RESERVED, shape.source) for index in sorted(held)])
+        return [index for index in indexes if index not in held]
 
     def finish(self) -> None:
         """Separate what still waits; afterwards every record has been counted under exactly one outcome."""

@@ -22,6 +22,7 @@ from schemas.errors import ConfigurationError
 from schemas.strict_json import FaultCode
 from schemas.tables import FILTERS, TELEMETRY
 from transforms.manifests import FileRecord, Snapshot
+from transforms.reserved_tenant import RESERVED
 from transforms.routing import NOT_AN_EVENT, UNKNOWN_TYPE
 from transforms.sealed_format import SCHEME
 from transforms.separate import ID_COLLISION
@@ -54,7 +55,7 @@ EQUAL: Final = in_set("equal", code="DOES_NOT_ADD_UP")
 READABLE: Final = in_set("readable", code="FILE_NOT_READABLE")
 DECLARED: Final = in_set("declared", code="TABLE_UNKNOWN")
 REJECT_REASONS: Final = frozenset(
-    {*SOURCE_FAULTS, *get_args(FaultCode), NOT_AN_EVENT, UNKNOWN_TYPE, ID_COLLISION}
+    {*SOURCE_FAULTS, *get_args(FaultCode), NOT_AN_EVENT, UNKNOWN_TYPE, ID_COLLISION, RESERVED}
 )
 """Why a record may be sealed whole."""
 

@@ -14,6 +14,7 @@ import pytest
 
 from schemas import strict_json
 from tests.pipeline.table_docs import page_with_tables
+from transforms.reserved_tenant import RESERVED
 from transforms.routing import NOT_AN_EVENT, UNKNOWN_TYPE
 from transforms.separate import ID_COLLISION
 from transforms.splitting import SOURCE_FAULTS
@@ -26,6 +27,7 @@ TOURS = (
     "docs/keys.md",
     "docs/audit.md",
     "docs/lifecycle.md",
+    "docs/validation.md",
 )
 PAGES = sorted(path.relative_to(ROOT) for path in (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")))
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -140,6 +142,7 @@ def test_every_reason_for_sealing_a_record_is_explained() -> None:
         UNKNOWN_TYPE,
         NOT_AN_EVENT,
         ID_COLLISION,
+        RESERVED,
     }
     text = text_of("docs/architecture.md")
     section = text.split("### Records that are sealed whole")[1].split("###")[0]
