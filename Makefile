@@ -33,7 +33,7 @@ demo: $(STAMP) ## Take generated events apart, check every outcome, show the res
 
 # A file goes to one process, which makes what its tests share once; files that take longest come first.
 test: $(STAMP) ## Run all tests.
-	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --claims
 
 lint: $(STAMP) ## Check style, format and types.
 	$(BIN)/ruff check .

@@ -7,6 +7,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.claims_plugin import pytest_addoption, pytest_configure
+
+__all__ = ["pytest_addoption", "pytest_configure"]
+
 settings.register_profile(
     "cofferdam", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
