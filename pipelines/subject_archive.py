@@ -198,11 +198,23 @@ class PrivateFile:
             if self._draft is None:
                 _link_unnamed(self.stream.fileno(), self.target)
             else:
-                os.link(self._draft, self.target)
+                _link_or_rename(self._draft, self.target)
         except FileExistsError:
             raise output_exists(self.target) from None
         except OSError:
             raise unwritable(self.target) from None
+
+
+def _link_or_rename(draft: Path, target: Path) -> None:
+    """Give a draft its name; renaming, where there are no links, could replace what came in between."""
+    try:
+        os.link(draft, target)
+    except FileExistsError:
+        raise
+    except OSError:
+        if target.exists():
+            raise FileExistsError from None
+        draft.rename(target)
 
 
 def _link_unnamed(number: int, target: Path) -> None:

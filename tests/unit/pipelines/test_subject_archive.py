@@ -5,12 +5,18 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import zipfile
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-from pipelines.subject_archive import Archive
+import pytest
+
+from pipelines import subject_archive
+from pipelines.subject_archive import Archive, private_file
 from pipelines.subject_page import page
+from schemas.errors import ConfigurationError, InfrastructureFault
 from transforms.subject_search import Section
 
 AT = datetime(2026, 3, 2, 10, tzinfo=UTC)
@@ -83,3 +89,27 @@ def test_the_page_escapes_whatever_it_shows() -> None:
     assert "<script" not in shown
     assert "default-src 'none'" in shown
     assert shown.count("&lt;script&gt;") > 20
+
+
+def test_a_filesystem_without_links_gets_the_file_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unsupported(*_: object, **__: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(subject_archive, "_unnamed", lambda _: None)
+    monkeypatch.setattr(os, "link", unsupported)
+    target = tmp_path / "new" / "archive.zip"
+    with private_file(target) as file:
+        file.stream.write(b"mine")
+        file.publish()
+    assert (target.read_bytes(), target.stat().st_mode & 0o777) == (b"mine", 0o600)
+    with private_file(target) as file, pytest.raises(ConfigurationError, match="OUTPUT_EXISTS"):
+        file.publish()
+    assert [path.name for path in target.parent.iterdir()] == ["archive.zip"]
+
+
+def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InfrastructureFault, match="OUTPUT_UNWRITABLE"), private_file(tmp_path / "file" / "x"):
+        pass
