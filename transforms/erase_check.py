@@ -14,6 +14,7 @@ from schemas.tables import QUARANTINE_KEYS
 from transforms.chunked_encryption import SealBroken
 from transforms.erase_plan import ErasurePlan, Planner
 from transforms.keys import ReleaseKeys
+from transforms.manifests import FileRecord
 from transforms.opening import VaultOpener
 from transforms.sealed_format import COVERS_BUNDLE, KeyRow
 from transforms.store import Store
@@ -60,10 +61,11 @@ def check_erased(
     Raises:
         PromiseBroken: Something is left (``ERASURE_INCOMPLETE``).
     """
+    again = Planner(store, contracts, plan.reach)
     found = ErasureCheck(
         keys_tried=len(plan.keys),
-        keys_opened=_opened(store, keys, list(plan.keys)),
-        rows_present=_present(store, contracts, plan),
+        keys_opened=_opened(store, keys, list(plan.keys), again.files_of_keys(plan.keys)),
+        rows_present=_present(again),
         files_left=sum(store.files_of_store.size(path) is not None for path in removed),
     )
     if not found.holds:
@@ -72,10 +74,10 @@ def check_erased(
     return found
 
 
-def _opened(store: Store, keys: ReleaseKeys, key_ids: Sequence[bytes]) -> int:
-    """Keys that still unwrap, by all rows that there are, whatever a filter says."""
-    data = _key_rows(store, key_ids)
-    bundles = _key_rows(store, {row.wrapping_key_id for row in data})
+def _opened(store: Store, keys: ReleaseKeys, key_ids: Sequence[bytes], records: Sequence[FileRecord]) -> int:
+    """Keys that still unwrap, by the files that may hold them; bundle keys are looked for everywhere."""
+    data = _key_rows(store, key_ids, records)
+    bundles = _key_rows(store, {row.wrapping_key_id for row in data}, store.files(QUARANTINE_KEYS))
     opener = VaultOpener(keys, [*data, *(row for row in bundles if row.covers == COVERS_BUNDLE)])
     opened = 0
     for key_id in key_ids:
@@ -88,15 +90,15 @@ def _opened(store: Store, keys: ReleaseKeys, key_ids: Sequence[bytes]) -> int:
     return opened
 
 
-def _key_rows(store: Store, key_ids: Iterable[bytes]) -> list[KeyRow]:
+def _key_rows(store: Store, key_ids: Iterable[bytes], records: Sequence[FileRecord]) -> list[KeyRow]:
     wanted = pa.array(list(key_ids), pa.binary(16))
     if not len(wanted):
         return []
     where = pc.field("key_id").isin(wanted)
-    return [KeyRow(**row) for batch in store.scan(QUARANTINE_KEYS, where=where) for row in batch.to_pylist()]
+    found = store.scan(QUARANTINE_KEYS, where=where, records=records)
+    return [KeyRow(**row) for batch in found for row in batch.to_pylist()]
 
 
-def _present(store: Store, contracts: ContractSet, plan: ErasurePlan) -> int:
+def _present(again: Planner) -> int:
     """Rows that the same erasure would find now."""
-    again = Planner(store, contracts, plan.reach).make({})
-    return sum(edit.gone + edit.changed for edit in again.edits)
+    return sum(edit.gone + edit.changed for edit in again.make({}).edits)

@@ -10,8 +10,9 @@ reached. The commit adds up: exactly the rows that were planned to go have gone.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -22,7 +23,6 @@ from schemas.errors import InfrastructureFault, PromiseBroken
 from schemas.tables import FILTERS, FIXED_TABLES, QUARANTINE_KEYS, RELEASED
 from transforms import store_reading
 from transforms.audit_facts import audited
-from transforms.erase_reach import is_in
 from transforms.erase_rows import Edit, edited
 from transforms.faults import value_free
 from transforms.keys import ReleaseKeys
@@ -51,13 +51,17 @@ class ErasureSettings:
 
 
 class Rewritten(NamedTuple):
-    """A file that was rewritten: its edit's path, what took its place, and the rows that went or changed."""
+    """A file that was rewritten: its edit's path, what took its place, and the rows that went or changed.
+
+    ``filters`` is the path of the file that its filter lies in.
+    """
 
     path: str
     table: str
     records: tuple[FileRecord, ...]
     gone: int
     changed: int
+    filters: str = ""
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,7 @@ def rewrite(store: Store, run_id: str, edit: Edit) -> Rewritten:
             gone, changed = gone + found.gone, changed + found.changed
             writer.append(found.rows, _members(edit.table, found.rows))
         records = tuple(_named(store, edit, record) for record in writer.close())
-    return Rewritten(edit.path, edit.table, records, gone, changed)
+    return Rewritten(edit.path, edit.table, records, gone, changed, edit.filters)
 
 
 def _members(table: str, rows: pa.Table) -> list[bytes]:
@@ -100,16 +104,10 @@ def _named(store: Store, edit: Edit, record: FileRecord) -> FileRecord:
     """The new file with its filter; copies keep the old one, as their rows do not say whose they are."""
     if edit.table != RELEASED:
         return record
-    return msgspec.structs.replace(record, filter=old_filter(store, edit.path))
-
-
-def old_filter(store: Store, path: str) -> bytes | None:
-    """The filter of a file, None where it has none."""
-    for record in store.files(FILTERS):
-        found = store_reading.filters(store.files_of_store, [record])
-        if path in found:
-            return found[path]
-    return None
+    if not edit.filters:
+        return record
+    found = _filters_of(store, store.snapshot.live[edit.filters])
+    return msgspec.structs.replace(record, filter=found[edit.path])
 
 
 @dataclass
@@ -125,7 +123,13 @@ class RewriteFiles(beam.PTransform[Any, Any]):
 
 def _rewrite(edit: Edit, settings: ErasureSettings) -> Rewritten:
     with value_free("rewrite"):
-        return rewrite(Store.at(settings.store, settings.base), settings.run_id, edit)
+        return rewrite(_store_at(settings.store, settings.base), settings.run_id, edit)
+
+
+@lru_cache(maxsize=1)
+def _store_at(root: str, base: str) -> Store:
+    """The store as it was planned on, read once a worker and not once a file."""
+    return Store.at(root, base)
 
 
 @dataclass
@@ -204,33 +208,50 @@ def commit_erasure(
     copies = {
         record.path: each.path for each in rewritten if each.table == RELEASED for record in each.records
     }
-    filters, old_filters = filters_without(store, settings.run_id, {each.path for each in rewritten})
+    filters, old_filters = filters_without(
+        store, settings.run_id, {each.path for each in rewritten}, {each.filters for each in rewritten}
+    )
     adds = [*evidence, *filters, *(record for each in rewritten for record in each.records)]
     removes = [*old_filters, *(each.path for each in rewritten)]
     store.commit(settings.run_id, adds, audited({**facts, "copies": copies}, store, adds), removes)
 
 
-def filters_without(store: Store, run_id: str, paths: set[str]) -> tuple[list[FileRecord], list[str]]:
+def filters_without(
+    store: Store, run_id: str, paths: set[str], among: Collection[str] | None = None
+) -> tuple[list[FileRecord], list[str]]:
     """Write the filters anew that some files are found by, without those files.
 
     A filter that stayed would tell whoever has the person's pseudonym that they were once in that file.
 
+    Args:
+        store: The store.
+        run_id: The run.
+        paths: The files.
+        among: Paths of the files that their filters lie in; None to look into all files of filters.
+
     Returns:
         The new files of filters, and the paths of those that they take the place of.
+
+    Raises:
+        InfrastructureFault: A file of filters was changed after its commit.
     """
     written: list[FileRecord] = []
     replaced: list[str] = []
     for record in store.files(FILTERS):
-        batches = list(store.scan(FILTERS, records=[record]))
-        found = pa.Table.from_batches(batches, FIXED_TABLES[FILTERS])
-        gone = is_in(found.column("path"), paths)
-        if not gone.any():
+        found = _filters_of(store, record) if among is None or record.path in among else {}
+        if not paths & found.keys():
             continue
         replaced.append(record.path)
+        kept = {path: each for path, each in found.items() if path not in paths}
+        rows = {"path": list(kept), "filter": list(kept.values())}
         with store.writer(run_id, FILTERS) as writer:
-            writer.append(found.filter(pa.array(~gone)))
+            writer.append(pa.table(rows, schema=FIXED_TABLES[FILTERS]))
             written += [msgspec.structs.replace(new, filter=None) for new in writer.close()]
     return written, replaced
+
+
+def _filters_of(store: Store, record: FileRecord) -> dict[str, bytes]:
+    return store_reading.filters(store.files_of_store, [record])
 
 
 def delete_replaced(files: StoreFiles, removed: Sequence[str]) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Final
@@ -155,7 +155,8 @@ class Planner:
     ) -> None:
         """Count what an edit would do to some files, and plan it where it does anything."""
         for record in records:
-            edit = Edit(record.path, record.table, space or Space(), keys, released, secret)
+            filters = self._search.filters_in(record)
+            edit = Edit(record.path, record.table, space or Space(), keys, released, secret, filters)
             columns = needed_columns(record.table, self._search.schema(record))
             for rows in self._search.rows(record, columns):
                 found = edited(edit, rows)
@@ -222,7 +223,7 @@ class Planner:
 
     def _plan_keys(self, keys: frozenset[bytes]) -> None:
         """Data keys, and bundle keys that wrap nothing any more."""
-        records = self._files_of_keys(keys)
+        records = self.files_of_keys(keys)
         left: Counter[bytes] = Counter()
         bundles: set[bytes] = set()
         for record in records:
@@ -237,7 +238,7 @@ class Planner:
             here = self._keys_in(record, keys | self.plan.bundles)
             self._plan_edits([record], keys=frozenset(here))
 
-    def _files_of_keys(self, keys: frozenset[bytes]) -> list[FileRecord]:
+    def files_of_keys(self, keys: Collection[bytes]) -> list[FileRecord]:
         """Files that may hold some keys: all whose filters name one of them, or do not know key ids."""
         files = self._store.files(QUARANTINE_KEYS)
         if len(keys) > KEYS_AT_ONCE:

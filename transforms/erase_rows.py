@@ -66,6 +66,7 @@ class Edit:
         keys: Data keys (16 bytes) whose rows go, for the quarantine.
         released: ``item|purpose`` of copies that go, for what was released.
         secret: Makes the names of nameless visits; nobody keeps it.
+        filters: Path of the file that the file's filter lies in, empty where it has none.
         gone: Rows that go, as they were counted.
         changed: Rows that change, likewise.
     """
@@ -76,6 +77,7 @@ class Edit:
     keys: frozenset[bytes] = field(default=frozenset(), repr=False)
     released: frozenset[str] = field(default=frozenset(), repr=False)
     secret: bytes = field(default=b"", repr=False)
+    filters: str = ""
     gone: int = 0
     changed: int = 0
 

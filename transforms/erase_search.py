@@ -16,7 +16,7 @@ from transforms import store_reading
 from transforms.erase_reach import Mask, Reach, Space, is_in
 from transforms.erase_rows import names_somebody
 from transforms.manifests import FileRecord
-from transforms.membership_filter import is_empty, may_hold
+from transforms.membership_filter import Wanted, is_empty
 from transforms.roster import JOIN_ID_SUFFIX
 from transforms.store import Store
 
@@ -30,18 +30,28 @@ class StoreSearch:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self._filters = store_reading.filters(store.files_of_store, store.files(FILTERS))
+        self._filters: dict[str, bytes] = {}
+        self._filters_in: dict[str, str] = {}
+        for record in store.files(FILTERS):
+            found = store_reading.filters(store.files_of_store, [record])
+            self._filters |= found
+            self._filters_in |= dict.fromkeys(found, record.path)
 
     def holding(self, table: str, values: Iterable[str | bytes]) -> list[FileRecord]:
         """Files of a table, or of all tables below a folder, that may hold one of some values."""
-        wanted = set(values)
+        chosen = set(values)
+        wanted = Wanted(chosen)
         return [
             record
             for record in self.store.snapshot.live.values()
-            if wanted
+            if chosen
             and (record.table == table or record.table.startswith(f"{table}/"))
-            and (record.path not in self._filters or may_hold(self._filters[record.path], wanted))
+            and (record.path not in self._filters or wanted.may_be_in(self._filters[record.path]))
         ]
+
+    def filters_in(self, record: FileRecord) -> str:
+        """The path of the file that a file's filter lies in, empty where it has none."""
+        return self._filters_in.get(record.path, "")
 
     def is_silent(self, record: FileRecord) -> bool:
         """Whether a file's filter names nothing at all, so that it tells nothing of what the file holds."""

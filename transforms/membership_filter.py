@@ -63,22 +63,36 @@ class FilterBuilder:
         return header + np.packbits(bits, bitorder="little").tobytes()
 
 
-def may_hold(filter_bytes: bytes, values: Iterable[str | bytes]) -> bool:
-    """Whether any of the values may be in the filter; never false for one that is.
+class Wanted:
+    """Values that are looked for in many filters.
 
-    A filter whose header cannot be read answers true: the search becomes slower, not wrong.
+    Args:
+        values: Pseudonyms and other values, as ``FilterBuilder.add`` takes them.
     """
-    wanted = _halves(values)
-    if not len(wanted):
-        return False
-    if not filter_bytes.startswith(_MAGIC) or len(filter_bytes) < _HEADER_BYTES:
-        return True
-    bits = np.frombuffer(filter_bytes, dtype=np.uint8, offset=_HEADER_BYTES)
-    if not len(bits):
-        return False
-    positions = _positions(wanted, filter_bytes[len(_MAGIC)], len(bits) * 8)
-    found = bits[positions >> np.uint64(3)] >> (positions & np.uint64(7)).astype(np.uint8) & 1
-    return bool(found.all(axis=1).any())
+
+    def __init__(self, values: Iterable[str | bytes]) -> None:
+        self._halves = _halves(values)
+
+    def may_be_in(self, filter_bytes: bytes) -> bool:
+        """Whether any of the values may be in a filter; never false for one that is.
+
+        A filter whose header cannot be read answers true: the search becomes slower, not wrong.
+        """
+        if not len(self._halves):
+            return False
+        if not filter_bytes.startswith(_MAGIC) or len(filter_bytes) < _HEADER_BYTES:
+            return True
+        bits = np.frombuffer(filter_bytes, dtype=np.uint8, offset=_HEADER_BYTES)
+        if not len(bits):
+            return False
+        positions = _positions(self._halves, filter_bytes[len(_MAGIC)], len(bits) * 8)
+        found = bits[positions >> np.uint64(3)] >> (positions & np.uint64(7)).astype(np.uint8) & 1
+        return bool(found.all(axis=1).any())
+
+
+def may_hold(filter_bytes: bytes, values: Iterable[str | bytes]) -> bool:
+    """Whether any of the values may be in one filter, as ``Wanted.may_be_in``."""
+    return Wanted(values).may_be_in(filter_bytes)
 
 
 def is_empty(filter_bytes: bytes) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +27,7 @@ from schemas.tables import (
 from tests.pipeline.release_world import AS_OF, World, chat, event, meeting
 from tests.pipeline.support import RECEIVED, opened
 from transforms import store_reading
-from transforms.erase_search import StoreSearch
 from transforms.keys import load_release_keys
-from transforms.manifests import FileRecord
 from transforms.pseudonyms import join_pseudonyms, telemetry_pseudonyms
 from transforms.store import Store
 
@@ -280,13 +278,15 @@ def test_only_files_that_hold_the_person_are_read_and_written_anew(
     world.ingest([*meeting(["eve", "bob"], "m3", items=2)], "more.jsonl")
     before = {record.path for record in Store.open(world.store).snapshot.live.values()}
     looked_into = set()
-    rows = StoreSearch.rows
+    scan = Store.scan
 
-    def noted(self: StoreSearch, record: FileRecord, columns: Sequence[str]) -> Iterator[pa.Table]:
-        looked_into.add(record.path)
-        return rows(self, record, columns)
+    def noted(
+        self: Store, table: str, columns: Any = None, where: Any = None, records: Any = None
+    ) -> Iterator[pa.RecordBatch]:
+        looked_into.update(record.path for record in (self.files(table) if records is None else records))
+        return scan(self, table, columns, where, records)
 
-    monkeypatch.setattr(StoreSearch, "rows", noted)
+    monkeypatch.setattr(Store, "scan", noted)
     ledger = erase(world, ADA)
     after = {record.path for record in Store.open(world.store).snapshot.live.values()}
     first = min(Store.open(world.store).snapshot.manifests, key=lambda manifest: manifest.number)
