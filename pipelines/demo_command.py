@@ -156,6 +156,8 @@ _WRITTEN = (
     ("store", "the store of the generated events"),
     ("store/telemetry", "its tables of service data, without content"),
     ("store/released", "content whose release everybody concerned has agreed to"),
+    ("report.html", "the governance report; open it in a browser"),
+    ("report.json", "the same as a document, which `report verify` checks"),
 )
 
 
@@ -291,6 +293,31 @@ def _audit(show: Demo, store: Path) -> None:
     click.echo(checkpoint_text(str(store)))
 
 
+def _report(show: Demo) -> None:
+    """Report on all this, and write the report down."""
+    from pipelines.report_build import ReportRequest, build_report
+    from pipelines.report_command import rendered, write_text
+    from validation.report_document import broken_promises
+
+    store, registry, keys = show.output / "store", show.output / "events" / "registry", show.keys / "ingest"
+    sources = f"--store {store} --registry {registry} --keys {keys}"
+    show.heading(
+        "Report what was collected, held and released, for whoever has to check it",
+        f"report {sources} --out {show.output / 'report.html'}",
+    )
+    now = datetime.now(UTC).replace(microsecond=0)
+    made = build_report(ReportRequest(str(store), now, registry=registry, keys=keys))
+    for form in ("html", "json"):
+        write_text(show.output / f"report.{form}", rendered(made, form))
+    first, written = made.released_without_consent, made.written
+    statement = (
+        f"{first.violations} of {first.rows:,} released items lack a consent, {written.violations} of "
+        f"{written.rows:,} rows of telemetry break their contract, counted from what was written"
+    )
+    show.check(statement, broken_promises(made))
+    show.next_commands.append(f"report verify {sources} {show.output / 'report.json'}")
+
+
 def _next_commands(folder: Path) -> list[str]:
     """Commands that show an item which is held, a table, and the tables' files."""
     from schemas.tables import DECISION_ITEMS
@@ -322,5 +349,6 @@ STEPS: tuple[Callable[[Demo], None], ...] = (
     _generated,
     _inspect,
     _release,
+    _report,
 )
-"""What is shown, in order: it ends with what was released and what is held, each with its reason."""
+"""What is shown, in order: it ends with what was released, what is held for which reason, and the report."""

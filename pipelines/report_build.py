@@ -35,6 +35,7 @@ from transforms.report_record import (
 from transforms.report_released import CHECKS, ReleasedCheck, check_released
 from transforms.report_sealed import read_said, read_sealed
 from transforms.report_view import Period, StoreView, instant
+from transforms.report_written import written
 from validation import report_words as words
 from validation.policy import Policies
 from validation.policy_loading import load_policies
@@ -60,6 +61,7 @@ class ReportRequest:
         commits: How many commits are looked at, None for all.
         checkpoint: The log's checkpoint up to which it is read, None for the present one.
         registry_signer: Thumbprint that the registry must be signed by.
+        contracts: Contracts that runs were given besides the bundled ones: files and folders.
     """
 
     store: str
@@ -71,6 +73,7 @@ class ReportRequest:
     commits: int | None = None
     checkpoint: str | None = None
     registry_signer: str | None = None
+    contracts: tuple[Path, ...] = ()
 
 
 def build_report(request: ReportRequest) -> Report:
@@ -142,6 +145,7 @@ class _Parts:
             format=FORMAT,
             header=self._header(log),
             released_without_consent=self._page_one(),
+            written=written(view, request.contracts),
             collected=collected(view, sealed),
             processing=processing_record(
                 self._registry,

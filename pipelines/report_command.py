@@ -34,6 +34,7 @@ _LIVE_HELP = "How long sealed items may live, as `cofferdam erase` was told."
     help="Thumbprint of the key that must have signed for the registry.",
 )
 @click.option("--keys", type=_PATH, metavar="DIR", help=_KEYS_HELP)
+@click.option("--contracts", multiple=True, type=_PATH, metavar="PATH", help="As for run.")
 @click.option("--out", type=_PATH, metavar="FILE", help="Write the report here instead of printing it.")
 @click.option(
     "--format",
@@ -174,6 +175,7 @@ def _summary(made: Report, out: Path) -> dict[str, Any]:
         "commits": made.header.commits,
         "released": made.released_without_consent.rows,
         "released_without_consent": made.released_without_consent.violations,
+        "contract_violations_in_telemetry": made.written.violations,
         "broken": broken_promises(made),
     }
 
@@ -184,6 +186,7 @@ def _told(made: Report, out: Path | None) -> str:
     first, quarantine = made.released_without_consent, made.quarantine
     lines = [
         f"Released without a complete set of valid consents: {first.violations:,} of {first.rows:,} items",
+        f"Contract violations in telemetry: {made.written.violations:,} in {made.written.rows:,} rows",
         f"Collected: {made.collected.records:,} records, {made.collected.telemetry_rows:,} rows of "
         f"telemetry, {quarantine.items:,} items of content sealed",
         f"Audit log: {made.log.entries:,} entries, {'verified' if made.log.holds else 'DOES NOT VERIFY'}",
@@ -198,6 +201,7 @@ def _told(made: Report, out: Path | None) -> str:
 @click.option("--store", required=True, metavar="DIR", help="The store.")
 @click.option("--registry", type=_PATH, metavar="DIR", help="The registry that it was made with.")
 @click.option("--registry-signer", metavar="THUMBPRINT", help="As for `report`.")
+@click.option("--contracts", multiple=True, type=_PATH, metavar="PATH", help="As for run.")
 @click.option("--keys", type=_PATH, metavar="DIR", help=_KEYS_HELP)
 @click.option(
     "--live-days", type=click.IntRange(1), default=30, show_default=True, metavar="DAYS", help=_LIVE_HELP

@@ -54,7 +54,7 @@ def report_html(report: Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for name in ("word", "plain", "number", "counted", "duration", "size", "share"):
+    for name in ("word", "plain", "begun", "number", "counted", "duration", "size", "share"):
         environment.globals[name] = getattr(labels, name)
     places = {one.region: one.title for one in report.processing.regions}
     environment.filters["plain"] = labels.plain
@@ -62,6 +62,7 @@ def report_html(report: Report) -> str:
         "words": labels,
         "outcome": _outcome,
         "places": places,
+        "short": _bases,
         "named": lambda regions: ", ".join(places.get(region, region) for region in regions),
     }
     style = (TEMPLATES / "report.css").read_text(encoding="utf-8")
@@ -114,6 +115,14 @@ def _groups(purpose: Processing) -> list[dict[str, Any]]:
     ]
 
 
+def _bases(purpose: Processing) -> dict[str, list[str]]:
+    """The regions of each basis of a purpose."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for basis in purpose.basis:
+        found[basis.basis].append(basis.region)
+    return dict(found)
+
+
 def _outcome(run: ReleaseRun, name: str) -> int:
     return sum(one.count for one in run.outcomes if one.name == name)
 
@@ -162,17 +171,17 @@ def _coverage_chart(name: str, one: Coverage, places: Mapping[str, str]) -> Mark
     bars = [
         Bar(
             "all regions" if cell.region == "all" else places.get(cell.region, cell.region),
-            cell.pairs_covered,
+            1000 * cell.pairs_covered // cell.pairs,
             labels.share(cell.pairs_covered, cell.pairs),
-            cell.pairs,
+            1000,
         )
         for cell in one.cells
-        if cell.kind == "all" and cell.pairs is not None and cell.pairs_covered is not None
+        if cell.kind == "all" and cell.pairs and cell.pairs_covered is not None
     ]
     return bar_chart(
         name,
-        "Pairs of an item and a person that are covered by consent, by region",
-        "A bar for each region: its length is the number of pairs, the filled part those that agree. The "
-        "table below has the numbers, in the rows of all kinds.",
+        "Share of pairs of an item and a person that are covered by consent, by region",
+        "A bar for each region: the filled part is the share of pairs of which the person agrees. The table "
+        "below has the numbers, in the rows of all kinds.",
         bars,
     )

@@ -74,6 +74,12 @@ def plain(name: str) -> str:
     return " ".join("AI" if part == "ai" else part for part in name.split("_"))
 
 
+def begun(name: str) -> str:
+    """A word of a closed set as it begins a sentence."""
+    told = plain(name)
+    return told[:1].upper() + told[1:]
+
+
 def number(value: int | None) -> str:
     """A number with its thousands apart."""
     return NOTHING if value is None else f"{value:,}"

@@ -80,7 +80,7 @@ def verify_report(content: bytes, request: ReportRequest) -> Verified:
             raise
         return _named_in_log(request.store, content, fault)
     found = Verified(log_entries=[run.log_entry for run in again.header.runs if run.log_entry is not None])
-    _compare(msgspec.to_builtins(stated), msgspec.to_builtins(again), found)
+    compare(msgspec.to_builtins(stated), msgspec.to_builtins(again), found)
     return found
 
 
@@ -124,14 +124,14 @@ def _as_then(stated: Report, request: ReportRequest) -> ReportRequest:
 # --- comparing ----------------------------------------------------------------------------------------------
 
 
-def _compare(stated: object, again: object, found: Verified, path: str = "") -> None:
+def compare(stated: object, again: object, found: Verified, path: str = "") -> None:
     """Compare two documents leaf by leaf; what stands in one only counts as one difference."""
     if isinstance(stated, dict) and isinstance(again, dict):
         for name in again:
-            _compare(stated.get(name), again[name], found, f"{path}.{name}" if path else name)
+            compare(stated.get(name), again[name], found, f"{path}.{name}" if path else name)
     elif isinstance(stated, list) and isinstance(again, list) and len(stated) == len(again):
         for number, (one, other) in enumerate(zip(stated, again, strict=True)):
-            _compare(one, other, found, f"{path}[{number}]")
+            compare(one, other, found, f"{path}[{number}]")
     else:
         _count(again, found, path)
         if type(stated) is not type(again) or stated != again:

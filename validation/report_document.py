@@ -23,6 +23,7 @@ from validation.report_controls import (
 )
 from validation.report_decided import Agreed, Decisions, Quarantine, Releases, Withdrawals
 from validation.report_parts import Checked, Collected, Header, Part, Record
+from validation.report_written import Written
 
 FORMAT: Final = "cofferdam-report/1"
 
@@ -34,6 +35,7 @@ class Report(Part):
         format: Name and version of this form.
         header: What it is about.
         released_without_consent: Items that were released without a complete set of valid consents.
+        written: Contract violations found in what was written.
         collected: What is collected.
         processing: The record of processing.
         agreed: Who agreed.
@@ -54,6 +56,7 @@ class Report(Part):
     format: Literal["cofferdam-report/1"]
     header: Header
     released_without_consent: Checked
+    written: Written
     collected: Collected
     processing: Record
     agreed: Agreed
@@ -78,6 +81,8 @@ def broken_promises(report: Report) -> list[str]:
         "Items were released without a complete set of valid consents.": (
             report.released_without_consent.violations > 0
         ),
+        "Telemetry holds what its contracts do not allow.": report.written.violations > 0,
+        "What was written does not meet its suites.": report.written.faults_shown.total > 0,
         "The audit log does not verify.": not report.log.holds,
         "What was read and what was committed do not agree.": (
             seen.reconciled_runs != seen.runs or not seen.recounted

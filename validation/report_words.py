@@ -29,6 +29,16 @@ HOW_NOT_LOOKED_UP: Final = (
     "The records were not looked up one by one: that takes a key (--keys), which this report was "
     "made without.",
 )
+HOW_WRITTEN: Final = (
+    "Every file of the store is read back, every column of every row.",
+    "The suites are made from the contracts: closed sets, patterns and lengths, bounds of numbers, "
+    "no column that no contract declares. Great Expectations judges the distinct values.",
+    "A row counts once for each check that it does not meet. A check that saw no row counts as not "
+    "exercised, which is not the same as passed.",
+    "As a second control, detectors that know nothing of contracts look at every text of telemetry for "
+    "secrets, addresses, numbers with checksums, prose, and what is packed or encoded. What they hit is "
+    "to be reviewed by people; it is counted by column and never shown.",
+)
 SUBJECTS: Final = (
     "People in meetings: hosts, attendees and guests, employees of the controller, students, "
     "patients, minors, as far as the registry says which they are",

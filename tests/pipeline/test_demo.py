@@ -41,11 +41,14 @@ def test_the_demo_finds_everything_as_expected_and_names_what_it_wrote(shown: tu
     for name in ("keys", "events", "by-hand", "store", "store/telemetry", "store/released"):
         assert (output / name).is_dir()
         assert f"  {output / name} " in result.output.split("Written:")[1]
+    for name in ("report.html", "report.json"):
+        assert (output / name).stat().st_size > 10_000
+        assert f"  {output / name} " in result.output.split("Written:")[1]
 
 
 def test_each_command_that_the_demo_ends_with_works(shown: tuple[Path, Result]) -> None:
     commands = re.findall(r"\$ cofferdam (.*)", shown[1].output.split("To look further:")[1])
-    assert [command.split()[0] for command in commands] == ["explain", "inspect", "tables"]
+    assert [command.split()[0] for command in commands] == ["explain", "inspect", "tables", "report"]
     for command in commands:
         result = CliRunner().invoke(cli, shlex.split(command))
         assert result.exit_code == 0, result.output

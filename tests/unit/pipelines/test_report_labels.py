@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import pytest
+
+from pipelines.report_labels import CHECKS, begun, counted, duration, number, plain, share, size, word
+from transforms import report_released
+
+
+def test_every_check_has_its_words() -> None:
+    assert set(CHECKS) == set(report_released.CHECKS)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 seconds"),
+        (61, "1 minute 1 second"),
+        (90_000, "1 day 1 hour"),
+        (86_401, "1 day 1 second"),
+        (None, "-"),
+    ],
+)
+def test_times_are_told_in_their_two_largest_units(seconds: int | None, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_figures_are_told_as_people_read_them() -> None:
+    assert (number(1234), number(None)) == ("1,234", "-")
+    assert (counted(1, "copy", "copies"), counted(2000, "copy", "copies")) == ("1 copy", "2,000 copies")
+    assert (share(1, 4), share(None, 4), share(1, 0)) == ("25.0 %", "-", "-")
+    assert (size(12), size(1500), size(3 * 10**9)) == ("12 bytes", "1.5 kB", "3.0 GB")
+
+
+def test_words_lose_their_underscores() -> None:
+    assert (plain("ai_training"), begun("first_party")) == ("AI training", "First party")
+    assert word("NO_SUCH_DECISION", CHECKS).startswith("there is no")
+    assert word("not_known", CHECKS) == "not known"
