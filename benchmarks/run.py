@@ -33,6 +33,7 @@ from benchmarks.contenders import (
     cofferdam_command,
 )
 from benchmarks.events import count_of, make_events
+from benchmarks.gate import FACTORS as GATE_FACTORS
 from benchmarks.gate import bench_gate, print_gate
 from benchmarks.measure import Cost, measure
 from pipelines.keys_command import init as _keys_init
@@ -52,6 +53,7 @@ class Bench:
     memory_events: int
     repeats: int
     gate_items: int
+    gate_factors: Sequence[int]
     console: Console
 
     @property
@@ -215,7 +217,7 @@ def print_processes(result: dict[str, dict[str, float]], console: Console) -> No
 
 
 def _bench_gate(bench: Bench) -> dict[str, Any]:
-    return bench_gate(bench.folder, bench.keys, bench.gate_items, bench.measured)
+    return bench_gate(bench.folder, bench.keys, bench.gate_items, bench.measured, bench.gate_factors)
 
 
 # --- all --------------------------------------------------------------------------------------------------
@@ -254,7 +256,13 @@ def main(arguments: Sequence[str]) -> None:
     folder: Path = options.output
     folder.mkdir(parents=True, exist_ok=True)
     bench = Bench(
-        folder, options.events, options.memory_events, options.repeats, options.gate_items, Console()
+        folder,
+        options.events,
+        options.memory_events,
+        options.repeats,
+        options.gate_items,
+        options.gate_factors,
+        Console(),
     )
     if not bench.keys.exists():
         _keys_init.main([str(bench.keys)], standalone_mode=False)
@@ -270,6 +278,8 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--memory-events", type=int, default=100_000, help="events of the memory part at 1x")
     parser.add_argument("--repeats", type=int, default=3, help="runs of each contender")
     parser.add_argument("--gate-items", type=int, default=100_000, help="items of the gate's part at 1x")
+    factors = "multiples of --gate-items to measure"
+    parser.add_argument("--gate-factors", type=int, nargs="+", default=GATE_FACTORS, help=factors)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what to measure")
     parser.add_argument("--output", type=Path, default=WORK, help="where events and figures are kept")
     parser.add_argument("--quick", action="store_true", help="a small input once: a look, no measurement")

@@ -36,8 +36,8 @@ from transforms.faults import value_free
 from transforms.manifest_seal import ManifestSeal
 from transforms.manifests import FileRecord
 from transforms.records_seen import claims_earlier
-from transforms.release_content import Openings
 from transforms.release_counts import ReleaseCounts
+from transforms.release_openings import Openings
 from transforms.release_rules import SINK, ReleaseRules, decider_of
 from transforms.release_settings import ReleaseSettings
 from transforms.store import Store

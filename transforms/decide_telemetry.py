@@ -18,6 +18,7 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
 from schemas.tables import DECISION_TELEMETRY, FIXED_TABLES, QUARANTINE_ITEMS
+from transforms.collector import collector_paused
 from transforms.consent_intake import IntakeCounts
 from transforms.decide_meetings import DecisionLabels, MeetingInput, decide_together
 from transforms.decision_tables import MeetingDecisions
@@ -169,7 +170,7 @@ class _DecideScopes(beam.DoFn):
         ownerless: Sequence[bytes],
         read: IntakeCounts,
     ) -> None:
-        with value_free("gather telemetry"):
+        with value_free("gather telemetry"), collector_paused():
             self._records_seen = read.fingerprint
             self._gather(keyed[1], ownerless)
         if self._scopes >= _GATHERED:
@@ -200,7 +201,7 @@ class _DecideScopes(beam.DoFn):
         if not waiting:
             return
         try:
-            with value_free("decide telemetry"):
+            with value_free("decide telemetry"), collector_paused():
                 decided = decide_together([given for _, given in waiting], self._rules, labels)
                 scopes = pa.concat_tables([own for own, _ in waiting]).combine_chunks()
                 self._write(decision_rows(scopes, decided.all))

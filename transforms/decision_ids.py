@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final
 
 _ID_DIGITS: Final = 32
@@ -14,6 +15,7 @@ _NOT_IN_ID: Final = ("run_id", "stage", "items", "records_seen")
 """What tells runs apart, and not decisions."""
 
 
+@lru_cache(maxsize=4096)
 def instant_text(nanoseconds: int) -> str:
     """An instant in nanoseconds since 1970 as RFC 3339."""
     seconds, rest = divmod(nanoseconds, 1_000_000_000)

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.tables import FIXED_TABLES, QUARANTINE_ITEMS, ROSTER, SIGNALS
+from transforms.collector import collector_paused
 from transforms.consent_intake import Attested, Link
 from transforms.decide_meetings import MeetingInput
 from transforms.meeting_joins import HOME, MARKS, NO_MEETING, concat, mark_items, slices
@@ -46,7 +47,8 @@ def gather_meetings(
         items = items.filter(pc.is_in(items.column("item_id"), value_set=named))
     if not items.num_rows:
         return
-    people = ShardPeople(found)
+    with collector_paused():
+        people = ShardPeople(found)
     signals = concat(found["signals"], _SIGNALS)
     reported = dict(slices(signals.drop_columns([HOME]), signals.column(HOME)))
     of_any = concat(anywhere, FIXED_TABLES[SIGNALS])

@@ -21,7 +21,6 @@ from transforms.shared_cases import SharedCases
 from validation.cases import Case
 from validation.cases import Registry as RulesRegistry
 from validation.decisions import PersonOutcome
-from validation.facts import person_table
 from validation.grant_rules import Person, PersonRow, Use, person_rows
 from validation.item_rules import find_item
 from validation.policy import Policies
@@ -199,7 +198,6 @@ class MeetingPeople:
         self.people = people
         self.registry = registry
         self._policies, self._meeting = policies, meeting
-        self._table = person_table(policies)
         self._terms: dict[str, str] = {}
         self._book = self._read_book(rows, ownerless)
         self._books: dict[Refusal | None, RecordBook] = {None: self._book}
@@ -208,6 +206,7 @@ class MeetingPeople:
         self._instants = np.array([each for own in instants for each in own], dtype=np.int64)
         self._first = np.cumsum([0, *map(len, instants)])[:-1]
         self._shared = shared or SharedCases()
+        self._table = self._shared.table_of(policies)
         self._codes = self._shared.codes
         self._standings: dict[tuple[int, Refusal | None, str], Standing] = {}
         self._answers: dict[Question, _Answers] = {}

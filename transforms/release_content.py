@@ -7,10 +7,8 @@ written; the rest is forgotten unread. What does not open is named and stays hel
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -29,6 +27,7 @@ from transforms.meeting_joins import HOME, homes
 from transforms.opening_warrants import FOR_RELEASE, Ground, Warrant, WarrantedOpener, issue_warrant
 from transforms.parquet_files import TableWriter
 from transforms.partitioning import Partitioning
+from transforms.release_openings import Lineage, Openings
 from transforms.sealed_format import COVERS_BUNDLE, HOLDS_ITEMS, BlobRow, KeyRow
 from transforms.sealing import unframe_parts
 from transforms.store import Store
@@ -66,85 +65,14 @@ RECORDS_IN_ROWS: Final = 100
 _WARRANTED: Final = ("decision_id", "purpose", "recipient", "key_id", "blob_part", "item_id")
 """Columns of a task that its warrant names."""
 
+_PARTS: Final = FIXED_TABLES[RELEASED].field("parts")
+Parts = list[dict[str, Any]]
+"""Content of an item: each part with its path."""
+
+TASKS_AT_ONCE: Final = 1 << 15
+"""Tasks of one file that are opened together; more are opened one lot after the other."""
+
 _MEMBERS: Final = ("tenant_join", "meeting_join", "sender_join")
-
-
-@dataclass
-class Lineage:
-    """Where released items came from: platforms, contracts, and the first and last event."""
-
-    sources: set[str] = field(default_factory=set)
-    contracts: set[str] = field(default_factory=set)
-    first: datetime | None = None
-    last: datetime | None = None
-
-    def add(self, source: str, contract: str, time: datetime | None) -> None:
-        """Add an item."""
-        self.merge(Lineage({source}, {contract}, time, time))
-
-    def merge(self, other: Lineage) -> None:
-        """Add other items."""
-        self.sources |= other.sources
-        self.contracts |= other.contracts
-        firsts = [time for time in (self.first, other.first) if time is not None]
-        lasts = [time for time in (self.last, other.last) if time is not None]
-        self.first, self.last = min(firsts, default=None), max(lasts, default=None)
-
-
-@dataclass
-class Openings:
-    """What was opened.
-
-    Attributes:
-        blobs: Blobs that were opened.
-        items: Items in them that had a decision to release.
-        beside: Items that lay in the same blobs and were forgotten unread.
-        broken: Items in blobs that do not open, by code.
-        unopened: Rows that were to be written and could not be.
-        rows: Rows handed to the writers.
-        logged: Rows handed to the table of openings.
-        released: Rows by purpose and kind.
-        lineage: Where they came from, likewise.
-    """
-
-    blobs: int = 0
-    items: int = 0
-    beside: int = 0
-    broken: Counter[str] = field(default_factory=Counter)
-    unopened: int = 0
-    rows: int = 0
-    logged: int = 0
-    released: Counter[tuple[str, str]] = field(default_factory=Counter)
-    lineage: dict[tuple[str, str], Lineage] = field(default_factory=lambda: defaultdict(Lineage))
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _openings, ({**vars(self), "lineage": dict(self.lineage)},)
-
-    def merge(self, other: Openings) -> None:
-        """Add another part's counts."""
-        self.unopened += other.unopened
-        for key, lineage in other.lineage.items():
-            self.lineage[key].merge(lineage)
-        self.blobs += other.blobs
-        self.items += other.items
-        self.beside += other.beside
-        self.broken.update(other.broken)
-        self.rows += other.rows
-        self.logged += other.logged
-        self.released.update(other.released)
-
-
-def _openings(state: dict[str, Any]) -> Openings:
-    state["lineage"] = defaultdict(Lineage, state["lineage"])
-    return Openings(**state)
-
-
-def total_openings(parts: Iterable[Openings]) -> Openings:
-    """The counts of all parts."""
-    total = Openings()
-    for part in parts:
-        total.merge(part)
-    return total
 
 
 def released_partitioning(purposes: Sequence[str]) -> Partitioning:
@@ -184,16 +112,19 @@ class ContentReleaser:
             InfrastructureFault: The store cannot be read or written.
         """
         check_tasks(tasks)
-        wanted, warrants = _by_item(tasks), warrants_of(tasks, self._run_id)
+        wanted, warrants = _Wanted(tasks), warrants_of(tasks, self._run_id)
         opener = WarrantedOpener(self._keys, self._key_rows(tasks))
-        rows: list[dict[str, Any]] = []
+        places: list[int] = []
+        parts: list[Parts] = []
         before = self.openings.rows
         for blob in self._blobs(blob_file, tasks):
-            rows += self._open(opener, blob, warrants[blob.key_id, blob.part], wanted)
-            if len(rows) >= WRITE_ROWS:
-                self._write(rows)
-                rows = []
-        self._write(rows)
+            for place, opened in self._open(opener, blob, warrants[blob.key_id, blob.part], wanted):
+                places.append(place)
+                parts.append(opened)
+            if len(places) >= WRITE_ROWS:
+                self._write(wanted.rows(places, parts))
+                places, parts = [], []
+        self._write(wanted.rows(places, parts))
         self._keep_log(opener.take_rows())
         self.openings.unopened += tasks.num_rows - (self.openings.rows - before)
         opener.close()
@@ -229,21 +160,17 @@ class ContentReleaser:
                     yield BlobRow(**row)
 
     def _open(
-        self,
-        opener: WarrantedOpener,
-        blob: BlobRow,
-        warrants: Sequence[Warrant],
-        wanted: dict[str, list[dict[str, Any]]],
-    ) -> Iterator[dict[str, Any]]:
+        self, opener: WarrantedOpener, blob: BlobRow, warrants: Sequence[Warrant], wanted: _Wanted
+    ) -> Iterator[tuple[int, Parts]]:
+        """Places of tasks whose items are in a blob, with the items' content."""
         try:
             opened = opener.open_blob(blob, warrants)
             self.openings.blobs += 1
             self.openings.beside += len(blob.item_ids) // 16 - len(opened)
             for item in opened:
-                tasks = wanted.pop(item.item_id.hex(), [])
                 parts = [{"path": path, "value": value} for path, value in unframe_parts(item.framed)]
                 self.openings.items += 1
-                yield from ({**task, "parts": parts} for task in tasks if task["kind"] == blob.kind)
+                yield from ((place, parts) for place in wanted.take(item.item_id.hex(), blob.kind))
         except SealBroken as error:
             self.openings.broken[error.code] += len(blob.item_ids) // 16
 
@@ -251,24 +178,44 @@ class ContentReleaser:
         self._log.append(rows)
         self.openings.logged += rows.num_rows
 
-    def _write(self, rows: list[dict[str, Any]]) -> None:
-        if not rows:
+    def _write(self, rows: pa.Table) -> None:
+        """Write tasks with their content, as `_Wanted.rows` gives them."""
+        if not rows.num_rows:
             return
-        members = {each for row in rows for each in row["members"] or ()}
-        named = [{name: row[name] for name in self._schema.names} for row in rows]
-        self._writer.append(pa.Table.from_pylist(named, schema=self._schema), members)
-        self.openings.rows += len(rows)
-        for row in rows:
+        members = pc.unique(pc.list_flatten(rows.column("members"))).to_pylist()
+        self._writer.append(rows.select(self._schema.names).cast(self._schema), members)
+        self.openings.rows += rows.num_rows
+        by = ["purpose", "kind", "source", "contract"]
+        times = [
+            ("event_time", "count", pc.CountOptions("all")),
+            ("event_time", "min"),
+            ("event_time", "max"),
+        ]
+        for row in rows.select([*by, "event_time"]).group_by(by).aggregate(times).to_pylist():
             key = (row["purpose"], row["kind"])
-            self.openings.released[key] += 1
-            self.openings.lineage[key].add(row["source"], row["contract"], row["event_time"])
+            self.openings.released[key] += row["event_time_count"]
+            own = Lineage({row["source"]}, {row["contract"]}, row["event_time_min"], row["event_time_max"])
+            self.openings.lineage[key].merge(own)
 
 
-def _by_item(tasks: pa.Table) -> dict[str, list[dict[str, Any]]]:
-    found: dict[str, list[dict[str, Any]]] = {}
-    for row in tasks.to_pylist():
-        found.setdefault(row["item_id"], []).append(row)
-    return found
+class _Wanted:
+    """Tasks by their item, each given out once."""
+
+    def __init__(self, tasks: pa.Table) -> None:
+        self._tasks = tasks
+        self._kinds = tasks.column("kind").to_pylist()
+        self._places: dict[str, list[int]] = defaultdict(list)
+        for place, item in enumerate(tasks.column("item_id").to_pylist()):
+            self._places[item].append(place)
+
+    def take(self, item_id: str, kind: str) -> list[int]:
+        """Places of the tasks of an item, if it is of the kind that was decided about."""
+        return [place for place in self._places.pop(item_id, ()) if self._kinds[place] == kind]
+
+    def rows(self, places: Sequence[int], parts: Sequence[Parts]) -> pa.Table:
+        """Tasks at some places with the content of their items."""
+        chosen = self._tasks.take(pa.array(places, pa.int64()))
+        return chosen.append_column(_PARTS, pa.array(parts, _PARTS.type))
 
 
 def with_warrants(tasks: pa.Table, keys: ReleaseKeys, run_id: str) -> pa.Table:

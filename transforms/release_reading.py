@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import transforms.arrow_coder  # noqa: F401 - registers the coder of tables
 from schemas.registry import load_registry
 from schemas.tables import QUARANTINE_ITEMS, RELEASED, ROSTER, SIGNALS
+from transforms.collector import collector_paused
 from transforms.consent_intake import (
     RECORDS_A_RANGE,
     RecordIntake,
@@ -152,7 +153,7 @@ def _read(path: str, store: str, table: str, columns: list[str] | None) -> Itera
             yield pa.Table.from_batches([batch])
 
 
-def _tagged(tag: str, parts: Iterable[Keyed]) -> Iterator[Any]:
+def _tagged(tag: str, parts: Iterable[Any]) -> Iterator[Any]:
     return (beam.pvalue.TaggedOutput(tag, part) for part in parts)
 
 
@@ -267,12 +268,10 @@ class _Verify(beam.DoFn):
             intake = RecordIntake(
                 self._rules.signing_keys, self._pseudonyms, allow_test_keys=self._rules.allow_test_keys
             )
-            owned: list[tuple[str, bytes]] = []
-            for pseudonym, row in intake.take(read_range(part)):
-                if pseudonym is None:
-                    yield beam.pvalue.TaggedOutput(OWNERLESS, row)
-                else:
-                    owned.append((pseudonym, row))
+            with collector_paused():
+                taken = list(intake.take(read_range(part)))
+            yield from _tagged(OWNERLESS, (row for pseudonym, row in taken if pseudonym is None))
+            owned = [(pseudonym, row) for pseudonym, row in taken if pseudonym is not None]
             yield from shards_by(row_table(owned), "pseudonym", self._settings.digits)
             yield beam.pvalue.TaggedOutput(READ, intake.counts)
             sighted = shards_by(sighted_table(intake.sighted), "digest", self._settings.digits)

@@ -18,8 +18,8 @@ from transforms.keys import ReleaseKeys
 from transforms.manifest_seal import seal_of
 from transforms.manifests import FileRecord
 from transforms.meeting_joins import concat
-from transforms.release_content import Openings, total_openings
 from transforms.release_counts import ReleaseCounts, total_counts
+from transforms.release_openings import Openings, total_openings
 from transforms.release_rules import ReleaseRules
 from transforms.release_settings import ReleaseSettings
 from validation.release_suite import WrittenRelease

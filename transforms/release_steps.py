@@ -21,17 +21,19 @@ from apache_beam.utils.windowed_value import WindowedValue
 import transforms.arrow_coder  # noqa: F401 - registers the coder of tables
 from schemas.tables import DECISION_CLASSES, DECISION_ITEMS, FIXED_TABLES
 from transforms import people_joins
+from transforms.collector import collector_paused
 from transforms.consent_intake import IntakeCounts
 from transforms.decide_meetings import DecisionLabels, MeetingInput, decide_together
 from transforms.faults import value_free
 from transforms.gather_meetings import AGAIN_IDS, gather_meetings
 from transforms.keys import ReleaseKeys
-from transforms.meeting_joins import concat, packed, shards_by, shards_by_home
+from transforms.meeting_joins import concat, packed, shards_by, shards_by_home, unpacked
 from transforms.parquet_files import TableWriter
 from transforms.people_joins import resolve_people, rows_to_meetings
 from transforms.release_content import (
     PLACE_SCHEMA,
     TASK_SCHEMA,
+    TASKS_AT_ONCE,
     ContentReleaser,
     blob_places,
     placed,
@@ -62,7 +64,7 @@ _IDENTIFIED: Final = {
     "wanted": people_joins.WANTED,
     "rows": people_joins.ROWS,
 }
-_GATHERED_CELLS: Final = 100_000
+_GATHERED_CELLS: Final = 30_000
 """Items, roster rows and records that wait to be decided about together."""
 
 _TASK_LIST_CELLS: Final = 1_000_000
@@ -96,7 +98,7 @@ class FindPeople(beam.PTransform[Any, Any]):
 
 
 def _resolve(keyed: tuple[str, Mapping[str, Iterable[bytes]]], digits: int) -> Iterator[Any]:
-    with value_free("resolve people"):
+    with value_free("resolve people"), collector_paused():
         found = keyed[1]
         tables = (concat(found[name], schema) for name, schema in _IDENTIFIED.items())
         resolved = resolve_people(*tables)
@@ -108,7 +110,7 @@ def _resolve(keyed: tuple[str, Mapping[str, Iterable[bytes]]], digits: int) -> I
 
 
 def _to_meetings(keyed: tuple[str, Mapping[str, Iterable[bytes]]], digits: int) -> Iterator[Keyed]:
-    with value_free("spread records"):
+    with value_free("spread records"), collector_paused():
         found = keyed[1]
         rows = rows_to_meetings(
             concat(found["wanted"], people_joins.WANTED), concat(found["rows"], people_joins.ROWS)
@@ -168,13 +170,14 @@ class _DecideMeeting(beam.DoFn):
     ) -> Iterator[Any]:
         with self._abandoning("gather meetings"):
             self._records_seen = read.fingerprint
-            for given in gather_meetings(keyed[1], ownerless, anywhere, only_named=self._stage == SINK):
+            meetings = gather_meetings(keyed[1], ownerless, anywhere, only_named=self._stage == SINK)
+            for given in meetings:
                 self._waiting.append(given)
                 rows = sum(map(len, given.rows.values()))
                 self._cells += given.items.num_rows + given.roster.num_rows + rows
-        if self._cells >= _GATHERED_CELLS:
-            with self._abandoning("decide"):
-                yield from self._decide_all()
+                if self._cells >= _GATHERED_CELLS:
+                    with self._abandoning("decide"):
+                        yield from self._decide_all()
 
     def finish_bundle(self) -> Iterator[Any]:
         with self._abandoning("decide"):
@@ -197,7 +200,11 @@ class _DecideMeeting(beam.DoFn):
                 writer.abandon()
             raise
 
-    def _decide_all(self) -> Iterator[Any]:
+    def _decide_all(self) -> list[Any]:
+        with collector_paused():
+            return list(self._decisions())
+
+    def _decisions(self) -> Iterator[Any]:
         given, self._waiting, self._cells = self._waiting, [], 0
         if not given:
             return
@@ -292,6 +299,18 @@ def _place(keyed: tuple[str, Mapping[str, Iterable[bytes]]]) -> Iterator[Any]:
             yield path, packed(here.drop_columns(["path"]))
 
 
+def _lots(contents: Iterable[bytes]) -> Iterator[pa.Table]:
+    """Some packed tables of tasks, as few tables at once as make a lot; all tasks of a blob are in one."""
+    waiting: list[pa.Table] = []
+    for content in contents:
+        waiting.append(unpacked(content).cast(TASK_SCHEMA))
+        if sum(table.num_rows for table in waiting) >= TASKS_AT_ONCE:
+            yield pa.concat_tables(waiting).combine_chunks()
+            waiting = []
+    if waiting:
+        yield pa.concat_tables(waiting).combine_chunks()
+
+
 class _OpenFile(beam.DoFn):
     """Opens and writes a bundle's tasks; when it ends its files are finished."""
 
@@ -304,7 +323,7 @@ class _OpenFile(beam.DoFn):
         self._releaser = None
 
     def process(self, keyed: tuple[str, Iterable[bytes]]) -> None:
-        with value_free("open content"):
+        with value_free("open content"), collector_paused():
             if self._releaser is None:
                 self._store = Store.at(self._settings.store, self._settings.base)
                 self._releaser = ContentReleaser(
@@ -312,8 +331,8 @@ class _OpenFile(beam.DoFn):
                 )
             assert self._store is not None  # noqa: S101 - opened with the releaser
             try:
-                tasks = concat(keyed[1], TASK_SCHEMA)
-                self._releaser.release(self._store.snapshot.live[keyed[0]], tasks)
+                for tasks in _lots(keyed[1]):
+                    self._releaser.release(self._store.snapshot.live[keyed[0]], tasks)
             except BaseException:
                 self._releaser.abandon()
                 raise

@@ -12,7 +12,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from validation.decisions import Decision, PersonOutcome
+from validation.facts import FactTable, person_table
 from validation.grant_rules import Person, Remembered, Use
+from validation.policy import Policies
 
 _OF_ONE_MEETING: Final = ("meeting", "recorded_end")
 """Fields of an item that name its meeting or its time; records are held to them where they are read."""
@@ -42,6 +44,13 @@ class SharedCases:
         self._claimed: set[Hashable] = set()
         self._uses: dict[Hashable, Use | None] = {}
         self._rows: dict[tuple[str, Person], Remembered] = {}
+        self._table: FactTable | None = None
+
+    def table_of(self, policies: Policies) -> FactTable:
+        """The columns of a person's row; a batch has one version of policies."""
+        if self._table is None:
+            self._table = person_table(policies)
+        return self._table
 
     def claim(self, key: Hashable) -> bool:
         """Whether a case is new; whoever is told so sees to its answer."""

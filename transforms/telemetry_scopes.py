@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 
 import transforms.arrow_coder  # noqa: F401 - registers the coder of tables
 from schemas.tables import QUARANTINE_ITEMS, ROSTER, TELEMETRY, fact, leaves, telemetry_columns
+from transforms.collector import collector_paused
 from transforms.faults import value_free
 from transforms.meeting_joins import HOME, NO_MEETING, concat, groups, shards_by, shards_by_home
 from transforms.people_joins import tuples
@@ -205,7 +206,7 @@ class _Meeting:
 
 
 def _scopes(keyed: tuple[str, Iterable[bytes]], digits: int) -> Iterator[tuple[str, bytes]]:
-    with value_free("make scopes"):
+    with value_free("make scopes"), collector_paused():
         meetings: dict[_Pair, _Meeting] = defaultdict(_Meeting)
         for what, tenant, meeting, first, second, number in tuples(concat(keyed[1], _FOUND_SCHEMA)):
             found = meetings[tenant, meeting]

@@ -23,7 +23,7 @@ def arm(point: str) -> None:
     if point == "while writing":
         write = ContentReleaser._write
 
-        def written(self: ContentReleaser, rows: list[dict[str, Any]]) -> None:
+        def written(self: ContentReleaser, rows: Any) -> None:
             write(self, rows)
             self.close()
             die()

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
+import pytest
 
 from pipelines.run_release import ReleaseOptions, run_release
 from schemas.consent_building import build_record
@@ -19,6 +22,7 @@ from schemas.tables import DECISION_CLASSES, DECISION_ITEMS, RELEASED
 from tests.pipeline.support import ingest, lines_file
 from transforms.keys import load_ingest_keys
 from transforms.manifest_seal import seal_of
+from transforms.release_content import ContentReleaser
 from transforms.release_rules import ReleaseRequest
 from transforms.store import Store
 
@@ -223,3 +227,15 @@ class World:
 
     def item_rows(self) -> list[dict[str, Any]]:
         return self.rows(DECISION_ITEMS)
+
+
+def plant(
+    monkeypatch: pytest.MonkeyPatch, fault: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
+) -> None:
+    """Change the rows of a release on their way to the files."""
+    write = ContentReleaser._write
+
+    def faulty(self: ContentReleaser, rows: pa.Table) -> None:
+        write(self, pa.Table.from_pylist(fault(rows.to_pylist()), schema=rows.schema))
+
+    monkeypatch.setattr(ContentReleaser, "_write", faulty)

@@ -15,7 +15,7 @@ import validation.gate
 from schemas.consent_files import append_lines
 from schemas.errors import ConfigurationError, InfrastructureFault, PromiseBroken
 from schemas.tables import DECISION_EXPORTS, RELEASED
-from tests.pipeline.release_world import TRAINING, World, bounds, chat, meeting, presence
+from tests.pipeline.release_world import TRAINING, World, bounds, chat, meeting, plant, presence
 from transforms import release_rules
 from transforms.meeting_joins import mark_items
 from transforms.release_content import ContentReleaser
@@ -379,10 +379,7 @@ def test_p14_every_item_has_one_outcome(agreed: World) -> None:
 def test_rows_that_are_not_as_decided_are_never_committed(
     agreed: World, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]
 ) -> None:
-    write = ContentReleaser._write
-    monkeypatch.setattr(
-        ContentReleaser, "_write", lambda self, rows: write(self, [{**row, **change} for row in rows])
-    )
+    plant(monkeypatch, lambda rows: [{**row, **change} for row in rows])
     with pytest.raises((PromiseBroken, InfrastructureFault)):
         agreed.release()
     assert nothing_released(agreed)

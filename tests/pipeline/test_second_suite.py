@@ -14,12 +14,11 @@ import pytest
 import validation.decisions
 from schemas.errors import PromiseBroken
 from schemas.tables import RELEASED
-from tests.pipeline.release_world import World, bounds, chat, meeting, presence
+from tests.pipeline.release_world import World, bounds, chat, meeting, plant, presence
 from transforms import commit_release, decide_meetings, release_sink
 from transforms import presence as presence_module
 from transforms.parquet_files import TableWriter
 from transforms.people_outcomes import MeetingPeople
-from transforms.release_content import ContentReleaser
 from transforms.store import Store
 from validation.decisions import PersonOutcome
 
@@ -148,17 +147,12 @@ def _every(**change: Any) -> Callable[[Rows], Rows]:
 def test_a_row_that_no_decision_stands_behind_is_caught(
     agreed: World, monkeypatch: pytest.MonkeyPatch, fault: Callable[[Rows], Rows], word: str
 ) -> None:
-    write = ContentReleaser._write
-    monkeypatch.setattr(
-        ContentReleaser, "_write", lambda self, rows: write(self, fault(rows) if rows else rows)
-    )
+    plant(monkeypatch, lambda rows: fault(rows) if rows else rows)
     assert word in refused(agreed)
 
 
 def test_a_purpose_that_was_swapped_is_caught(agreed: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    write = ContentReleaser._write
-    other = _every(purpose="ai_evaluation")
-    monkeypatch.setattr(ContentReleaser, "_write", lambda self, rows: write(self, other(rows)))
+    plant(monkeypatch, _every(purpose="ai_evaluation"))
     words = refused_for_both(agreed)
     assert "RELEASED_PURPOSE" in words
     assert "RELEASED_PEOPLE" in words
@@ -173,8 +167,7 @@ def refused_for_both(world: World) -> str:
 
 
 def test_rows_that_are_written_twice_are_caught(agreed: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    write = ContentReleaser._write
-    monkeypatch.setattr(ContentReleaser, "_write", lambda self, rows: write(self, [*rows, *rows]))
+    plant(monkeypatch, lambda rows: [*rows, *rows])
     assert "RELEASE_NOT_AS_DECIDED" in refused(agreed)
 
 
