@@ -46,7 +46,7 @@ def print_drift(ledger: Mapping[str, Any], found: Revealed, console: Console | N
     if found.beyond or found.unreadable:
         console.print(
             f"{found.beyond:,} more values and records under further names; "
-            f"{found.unreadable:,} records name no event type"
+            f"{found.unreadable:,} records without the name of an event type"
         )
     for key_id, code in ledger["opened"]["broken"].items():
         console.print(f"{code}: data key {key_id}", markup=False)

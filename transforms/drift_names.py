@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeVar
 
 from schemas.cells import Path
-from schemas.contract import ITEMS, ContractSet
+from schemas.contract import ContractSet
 from transforms.chunked_encryption import SealBroken
 from transforms.cut_out import json_type
 from transforms.keys import ReleaseKeys
 from transforms.opening import join_rejected
 from transforms.ordered_opening import OpenedKey, OrderedOpener
 from transforms.record_digests import RecordDigester
-from transforms.reprocess_parts import Part, known_paths, parts_of, place_of, unknown_key, value_of
+from transforms.reprocess_parts import Part, known_paths, parts_of, place_of, spelt, unknown_key, value_of
 from transforms.reprocess_selection import Selection
 from transforms.routing import UNKNOWN_TYPE, Router
 from transforms.sealed_format import unframe_parts
@@ -120,7 +120,7 @@ class NameReader:
         place = place_of(part, known)
         if place is None or (shape is not None and any(entry.path == place.path for entry in shape.fields)):
             return None
-        return _spelt(place.path)
+        return spelt(place.path) or "-"
 
     def _read_records(self, key: OpenedKey) -> None:
         rows = self._selection.rows_of_rejects(key.key_id)
@@ -144,7 +144,3 @@ class NameReader:
             counter[name] += 1
         else:
             self.found.beyond += 1
-
-
-def _spelt(path: Path) -> str:
-    return ".".join(path).replace(f".{ITEMS}", ITEMS) or "-"

@@ -31,9 +31,11 @@ from transforms.reprocess_parts import (
     PartialEvent,
     Place,
     place_of,
+    spelt,
     unknown_key,
 )
 from transforms.reprocess_told import (
+    AS_CLASSIFIED,
     DOES_NOT_FIT,
     EMPTY,
     ERASED,
@@ -293,7 +295,7 @@ def _taken(shape: KnownShape, prepared: _Prepared, effects: Effects) -> Taken:
     for each in prepared.moving:
         misfits = _left_of(each, left)
         if misfits and len(misfits) >= len(each.touched):
-            each.reason = DOES_NOT_FIT
+            each.reason = AS_CLASSIFIED if all(map(_is_unclassified, each.touched)) else DOES_NOT_FIT
             for part in dict.fromkeys(misfits):
                 left.remove(part)
     moved = [each for each in prepared.moving if not each.reason]
@@ -309,6 +311,10 @@ def _taken(shape: KnownShape, prepared: _Prepared, effects: Effects) -> Taken:
         found = Judged(part, place_of(part, shape.known), reason=reason)
         taken.told.update(_told_part(prepared.fields, found))
     return taken
+
+
+def _is_unclassified(entry: Field) -> bool:
+    return entry.protection is Protection.SEAL and entry.kind == UNCLASSIFIED_KIND and entry.kind_by is None
 
 
 def _left_of(judged: Judged, left: Sequence[Part]) -> list[Part]:
@@ -329,7 +335,7 @@ def _stayed(fields: SealedFields, reason: str, judged: Sequence[Judged] = ()) ->
 
 def _told_part(fields: SealedFields, judged: Judged) -> Iterator[Told]:
     about = (fields.row["source"] or "-", fields.row["event_type"] or "-", UNCLASSIFIED_KIND)
-    where = ".".join(judged.place.path).replace(f".{ITEMS}", ITEMS) if judged.place else "-"
+    where = spelt(judged.place.path if judged.place else ()) or "-"
     if judged.reason:
         yield Told(*about, where, STAYS, "content", judged.reason)
     elif not judged.touched:

@@ -40,7 +40,7 @@ class Place(NamedTuple):
 
 def known_paths(shape: EventShape) -> dict[str, Path]:
     """Every path of a shape by its spelling in sealed parts."""
-    return {_dotted(path): path for path in _paths(shape.root, ())}
+    return {spelt(path): path for path in _paths(shape.root, ())}
 
 
 def _paths(node: Node, path: Path) -> Iterator[Path]:
@@ -52,7 +52,8 @@ def _paths(node: Node, path: Path) -> Iterator[Path]:
             yield from _paths(child, (*path, name))
 
 
-def _dotted(path: Path) -> str:
+def spelt(path: Path) -> str:
+    """A path as it is spelt in sealed parts."""
     return ".".join(path).replace(f".{ITEMS}", ITEMS)
 
 

@@ -23,6 +23,9 @@ STILL_UNKNOWN: Final = "STILL_UNKNOWN"
 DOES_NOT_FIT: Final = "DOES_NOT_FIT"
 """The value does not fit its field."""
 
+AS_CLASSIFIED: Final = "AS_CLASSIFIED"
+"""The contract itself says that the field is unclassified."""
+
 PLACE_UNCLEAR: Final = "PLACE_UNCLEAR"
 """It cannot be told where in its event the value stood."""
 

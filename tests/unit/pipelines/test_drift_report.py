@@ -42,7 +42,9 @@ def test_markup_in_a_name_is_text(capsys: pytest.CaptureFixture[str]) -> None:
     shown = capsys.readouterr().out
     assert "[red]bold[/red]" in shown
     assert "[b]x" in shown
-    assert "4 more values and records under further names; 5 records name no event type" in shown
+    assert (
+        "4 more values and records under further names; 5 records without the name of an event type" in shown
+    )
 
 
 def test_no_name_is_in_what_python_shows_of_it() -> None:
