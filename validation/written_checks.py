@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
+from validation.suites import IN_SET
 from validation.written_judge import WrittenJudge
 from validation.written_rules import Rule, Value
 
@@ -163,20 +164,28 @@ class WrittenTally:
         Raises:
             PromiseBroken: ``WRITTEN_NOT_PROVEN``: a verdict cannot be relied upon.
         """
-        for rule, waiting in self._waiting.items():
-            entries = list(waiting.items())
-            if not entries:
-                continue
-            # A value is judged once, however many columns have it.
-            values = list(dict.fromkeys(value for (_, value), _ in entries))
-            wrong = {values[at] for at in self.judge.failing(rule, values)}
-            self._judged += len(values)
-            for (check, value), rows in entries:
+        # A value is judged once, however many columns have it.
+        asked = {
+            rule: list(dict.fromkeys(value for _, value in waiting))
+            for rule, waiting in self._waiting.items()
+            if waiting
+        }
+        for rule, failing in self._verdicts(asked):
+            self._judged += len(asked[rule])
+            wrong = {asked[rule][at] for at in failing}
+            for (check, value), rows in self._waiting[rule].items():
                 self._seen.add(check)
                 if value in wrong:
                     self._violating[check] += rows
         self._waiting.clear()
         self._held = 0
+
+    def _verdicts(self, asked: Mapping[Rule, list[Value]]) -> Iterator[tuple[Rule, frozenset[int]]]:
+        sets = {rule: values for rule, values in asked.items() if rule.type == IN_SET}
+        yield from self.judge.failing_sets(sets).items()
+        for rule, values in asked.items():
+            if rule not in sets:
+                yield rule, self.judge.failing(rule, values)
 
     def finish(self, manifest: str, suite_hash: str) -> WrittenChecks:
         """The result, after all that waits was judged."""

@@ -15,7 +15,7 @@ from typing import Any, Final
 from schemas.errors import PromiseBroken
 from validation.gate import ROW, open_context
 from validation.suites import NOT_NULL
-from validation.written_rules import Rule, Value
+from validation.written_rules import Rule, Value, in_sets, numbered
 
 COLUMN: Final = "value"
 AT_ONCE: Final = 50_000
@@ -52,6 +52,31 @@ class WrittenJudge:
             some = values[start : start + AT_ONCE]
             found.update(start + at for at in self._failing(rule, some))
         return frozenset(found)
+
+    def failing_sets(self, asked: Mapping[Rule, Sequence[Value]]) -> dict[Rule, frozenset[int]]:
+        """As ``failing``, for many rules with closed sets in few calls.
+
+        Args:
+            asked: Values by rule, none of them null. A value that no set holds is judged by each rule, too.
+
+        Raises:
+            PromiseBroken: ``WRITTEN_NOT_PROVEN``: a verdict cannot be relied upon.
+        """
+        rules = list(asked)
+        words: list[Value] = []
+        places: list[tuple[int, int]] = []
+        for at, rule in enumerate(rules):
+            for place, value in enumerate((*asked[rule], rule.wrong)):
+                words.append(numbered(at, value))
+                places.append((at, place))
+        found: list[set[int]] = [set() for _ in rules]
+        for number in self.failing(in_sets(rules), words) if rules else ():
+            at, place = places[number]
+            found[at].add(place)
+        for rule, rows in zip(rules, found, strict=True):
+            if len(asked[rule]) not in rows:
+                raise not_proven(rule, "a value that is wrong for certain was not found")
+        return {rule: frozenset(rows - {len(asked[rule])}) for rule, rows in zip(rules, found, strict=True)}
 
     def _failing(self, rule: Rule, values: Sequence[Value]) -> frozenset[int]:
         batch = [*values, rule.wrong]

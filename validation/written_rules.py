@@ -8,6 +8,7 @@ few. Equal rules of different columns are judged together.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -89,10 +90,14 @@ class Rule:
         if self.type == NOT_NULL or value is None:
             return value is not None
         if self.type == IN_SET:
-            return value in (self.allowed or ())
+            return value in self._words
         if self.type == BETWEEN:
             return isinstance(value, int | float) and self.least <= value <= self.most
         return isinstance(value, str) and self._matches(value)
+
+    @cached_property
+    def _words(self) -> frozenset[str | int]:
+        return frozenset(self.allowed or ())
 
     def _matches(self, text: str) -> bool:
         return re.fullmatch(self.pattern or "", text, re.ASCII) is not None
@@ -124,6 +129,19 @@ def ascii_only(pattern: str) -> str:
             inside = text == "["
         written.append(text)
     return "".join(written)
+
+
+def in_sets(rules: Sequence[Rule]) -> Rule:
+    """One rule that says of a number and a value together what the rule of that number says of the value."""
+    words = (numbered(at, word) for at, rule in enumerate(rules) for word in rule.allowed or ())
+    return in_set(*words, code="OUTSIDE_SETS")
+
+
+def numbered(at: int, value: Value) -> str:
+    """A value as a word that says which rule it is judged by; equal numbers are equal words."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return f"{at}:{'text' if isinstance(value, str) else 'number'}:{value}"
 
 
 def not_null() -> Rule:

@@ -43,6 +43,24 @@ def test_many_values_are_judged_in_batches(judge: WrittenJudge, monkeypatch: pyt
     assert judge.failing(WORDS, ["a", "x", "b", "a", "y"]) == {1, 4}
 
 
+def test_rules_with_closed_sets_are_judged_together_and_each_by_its_own_set(judge: WrittenJudge) -> None:
+    numbers, others = in_set(1, 2), in_set("b", "c", "1")
+    asked: dict[Rule, list[Value]] = {WORDS: ["a", "c"], numbers: [1, 2.0, "1", 3], others: ["1", "a", "c"]}
+    before = judge.runs
+    found = judge.failing_sets(asked)
+    assert judge.runs == before + 1
+    assert found == {WORDS: {1}, numbers: {2, 3}, others: {1}}
+    assert found == {rule: judge.failing(rule, values) for rule, values in asked.items()}
+    assert judge.failing_sets({}) == {}
+
+
+def test_each_of_the_rules_must_find_what_is_wrong_for_certain(judge: WrittenJudge) -> None:
+    lax = in_set("a")
+    lax.__dict__["wrong"] = "a"
+    with pytest.raises(PromiseBroken, match="wrong for certain"):
+        judge.failing_sets({WORDS: ["a"], lax: ["a"]})
+
+
 def test_nothing_is_not_a_verdict(judge: WrittenJudge) -> None:
     with pytest.raises(PromiseBroken, match="WRITTEN_NOT_PROVEN"):
         judge.failing(WORDS, [])
