@@ -191,9 +191,12 @@ def _text_lines(path: Path, part: RecordRange) -> Iterator[bytes]:
         if part.start:
             file.seek(part.start - 1)
             _skip_line(file)
-        while file.tell() < part.end and (line := file.readline(MAX_LINE + 2)):
+        at = file.tell()  # a call to the system: not for every line
+        while at < part.end and (line := file.readline(MAX_LINE + 2)):
+            at += len(line)
             if not line.endswith(b"\n") and len(line) > MAX_LINE:
                 _skip_line(file)
+                at = file.tell()
             yield line.strip()
 
 

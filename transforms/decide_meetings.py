@@ -60,6 +60,10 @@ _DELETED: Final = "deleted"
 
 _LABELS: Final = (AMBIGUOUS, _DELETED)
 
+GATHERED_CELLS: Final = 30_000
+"""Items, rows of rosters and records of meetings that are decided about together: a validation costs as much
+for one row as for many, and what waits for it is held in memory."""
+
 _PERSONS_LISTED: Final = 100
 _RECORDS_LISTED: Final = 1000
 
@@ -87,6 +91,11 @@ class MeetingInput:
     ownerless: Sequence[bytes] = field(repr=False)
     signals: Sequence[pa.Table] = field(default=(), repr=False)
     lane: str = CONTENT
+
+    @property
+    def cells(self) -> int:
+        """How much there is to decide from: items, rows of the roster, and records."""
+        return self.items.num_rows + self.roster.num_rows + sum(map(len, self.rows.values()))
 
     @cached_property
     def records(self) -> Mapping[str, Sequence[PersonRecord]]:

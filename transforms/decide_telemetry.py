@@ -20,7 +20,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 from schemas.tables import DECISION_TELEMETRY, FIXED_TABLES, QUARANTINE_ITEMS
 from transforms.collector import collector_paused
 from transforms.consent_intake import IntakeCounts
-from transforms.decide_meetings import DecisionLabels, MeetingInput, decide_together
+from transforms.decide_meetings import GATHERED_CELLS, DecisionLabels, MeetingInput, decide_together
 from transforms.decision_tables import MeetingDecisions
 from transforms.faults import value_free
 from transforms.gather_meetings import ShardPeople, meeting_of
@@ -36,9 +36,6 @@ from transforms.telemetry_scopes import SCOPE_SCHEMA, basis_of, telemetry_tables
 from validation.item_rules import SERVICE
 
 _END = GlobalWindow().max_timestamp()
-_GATHERED: Final = 2_000
-"""Scopes that wait to be decided about together: a validation costs as much for one row as for many."""
-
 _PLACED: Final = SCOPE_SCHEMA.append(pa.field(HOME, pa.string()))
 _ITEMS: Final = FIXED_TABLES[QUARANTINE_ITEMS]
 _OF_SCOPE: Final = ("table", "tenant", "meeting", "kind", "rows")
@@ -159,7 +156,7 @@ class _DecideScopes(beam.DoFn):
 
     def start_bundle(self) -> None:
         self._waiting: list[tuple[pa.Table, MeetingInput]] = []
-        self._scopes = 0
+        self._cells = 0
         self._records_seen = ""
         self._counts = TelemetryCounts()
         self._writer: TableWriter | None = None
@@ -172,9 +169,11 @@ class _DecideScopes(beam.DoFn):
     ) -> None:
         with value_free("gather telemetry"), collector_paused():
             self._records_seen = read.fingerprint
-            self._gather(keyed[1], ownerless)
-        if self._scopes >= _GATHERED:
-            self._decide()
+            for scopes, given in self._gather(keyed[1], ownerless):
+                self._waiting.append((scopes, given))
+                self._cells += given.cells
+                if self._cells >= GATHERED_CELLS:
+                    self._decide()
 
     def finish_bundle(self) -> Iterator[Any]:
         self._decide()
@@ -184,20 +183,20 @@ class _DecideScopes(beam.DoFn):
                     yield _at_end(record)
         yield beam.pvalue.TaggedOutput(COUNTS, _at_end(self._counts))
 
-    def _gather(self, found: Mapping[str, Iterable[bytes]], ownerless: Sequence[bytes]) -> None:
+    def _gather(
+        self, found: Mapping[str, Iterable[bytes]], ownerless: Sequence[bytes]
+    ) -> Iterator[tuple[pa.Table, MeetingInput]]:
         scopes = concat(found["scopes"], _PLACED).sort_by("scope_id")
         if not scopes.num_rows:
             return
         people = ShardPeople(found)
         items = dict(slices(as_items(scopes), scopes.column(HOME)))
         for home, own in slices(scopes.drop_columns([HOME]), scopes.column(HOME)):
-            given = MeetingInput(meeting_of(home), items[home], *people.of(home), ownerless, lane=SERVICE)
-            self._waiting.append((own, given))
-        self._scopes += scopes.num_rows
+            yield own, MeetingInput(meeting_of(home), items[home], *people.of(home), ownerless, lane=SERVICE)
 
     def _decide(self) -> None:
         labels = DecisionLabels(self._settings.run_id, DECIDE, self._records_seen)
-        waiting, self._waiting, self._scopes = self._waiting, [], 0
+        waiting, self._waiting, self._cells = self._waiting, [], 0
         if not waiting:
             return
         try:

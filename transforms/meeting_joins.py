@@ -24,7 +24,7 @@ from transforms.arrow_coder import ArrowTableCoder
 NO_MEETING: Final = "none"
 """What keys of items without a meeting begin with; no pseudonym does."""
 
-SHARD_ROWS: Final = 1 << 16
+SHARD_ROWS: Final = 1 << 17
 MOST_DIGITS: Final = 4
 _SPREAD_DIGITS: Final = 2
 _CODER: Final = ArrowTableCoder()

@@ -23,7 +23,7 @@ from schemas.tables import DECISION_CLASSES, DECISION_ITEMS, FIXED_TABLES
 from transforms import people_joins
 from transforms.collector import collector_paused
 from transforms.consent_intake import IntakeCounts
-from transforms.decide_meetings import DecisionLabels, MeetingInput, decide_together
+from transforms.decide_meetings import GATHERED_CELLS, DecisionLabels, MeetingInput, decide_together
 from transforms.faults import value_free
 from transforms.gather_meetings import AGAIN_IDS, gather_meetings
 from transforms.keys import ReleaseKeys
@@ -64,9 +64,6 @@ _IDENTIFIED: Final = {
     "wanted": people_joins.WANTED,
     "rows": people_joins.ROWS,
 }
-_GATHERED_CELLS: Final = 30_000
-"""Items, roster rows and records that wait to be decided about together."""
-
 _TASK_LIST_CELLS: Final = 1_000_000
 """Cells of lists in one table of tasks: releases that rest on very many records travel in smaller tables."""
 
@@ -173,9 +170,8 @@ class _DecideMeeting(beam.DoFn):
             meetings = gather_meetings(keyed[1], ownerless, anywhere, only_named=self._stage == SINK)
             for given in meetings:
                 self._waiting.append(given)
-                rows = sum(map(len, given.rows.values()))
-                self._cells += given.items.num_rows + given.roster.num_rows + rows
-                if self._cells >= _GATHERED_CELLS:
+                self._cells += given.cells
+                if self._cells >= GATHERED_CELLS:
                     with self._abandoning("decide"):
                         yield from self._decide_all()
 
