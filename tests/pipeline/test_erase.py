@@ -277,7 +277,7 @@ def test_only_files_that_hold_the_person_are_read_and_written_anew(
 ) -> None:
     world.ingest([*meeting(["eve", "bob"], "m3", items=2)], "more.jsonl")
     before = {record.path for record in Store.open(world.store).snapshot.live.values()}
-    looked_into = set()
+    looked_into: set[str] = set()
     scan = Store.scan
 
     def noted(
