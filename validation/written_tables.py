@@ -230,7 +230,7 @@ def _people(words: StoreWords) -> _Rules:
     yield "subjects.list.element.type", (not_null(), _set(words.identifier_types))
     yield "subjects.list.element.pseudonym", _ID
     yield "event_time", (WINDOW,)
-    yield "event_id", _ID
+    yield "event_id", (pseudonym(),)  # an erasure leaves a nameless participant whose event nobody can find
     yield "source", (not_null(), in_set(*SOURCES))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import shutil
 from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipelines.run_erase import EraseOptions, run_erase
 from schemas.contract import ContractSet
 from schemas.errors import ConfigurationError
 from schemas.tables import (
@@ -24,7 +26,7 @@ from schemas.tables import (
     RELEASED,
     ROSTER,
 )
-from tests.pipeline.release_world import World, meeting
+from tests.pipeline.release_world import AS_OF, World, meeting
 from tests.pipeline.support_events import joined
 from transforms.store import Store
 from transforms.validate_written import known_contracts, recorded_contracts, validate_written
@@ -88,6 +90,30 @@ def test_an_empty_store_holds_nothing(
     assert not empty.holds
     assert empty.total("evaluated") == 0
     assert empty.total("not_exercised") == empty.total("expectations") > 3000
+
+
+def test_a_store_holds_after_an_erasure_of_somebody(
+    world: World, contracts: list[ContractSet], tmp_path: Path
+) -> None:
+    twin = copy.copy(world)
+    twin.folder = tmp_path / "world"
+    shutil.copytree(world.folder, twin.folder)
+    options = EraseOptions(
+        store=str(twin.store),
+        keys=twin.keys / "release",
+        consents=(twin.consents,),
+        registry=twin.registry,
+        as_of=AS_OF,
+        subjects=("cofferdam.user_id:ada",),
+        max_share=100,
+        allow_test_keys=True,
+    )
+    gone = run_erase(options, show_progress=False)["rows"]
+    assert gone[RELEASED]["gone"] == 3
+    assert gone[ROSTER]["changed"] == 2
+    checks = validate_written(Store.open(twin.store), contracts, PlainJudge())
+    assert checks.violations == ()
+    assert checks.holds
 
 
 # --- changes of written files -----------------------------------------------------------------------------
