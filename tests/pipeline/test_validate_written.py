@@ -27,6 +27,8 @@ from schemas.tables import (
     ROSTER,
 )
 from tests.pipeline.release_world import AS_OF, World, meeting
+from tests.pipeline.reprocess_world import Chance, poor_contract, reprocess, write_contract
+from tests.pipeline.support import ingest, lines_file
 from tests.pipeline.support_events import joined
 from transforms.store import Store
 from transforms.validate_written import known_contracts, recorded_contracts, validate_written
@@ -114,6 +116,22 @@ def test_a_store_holds_after_an_erasure_of_somebody(
     checks = validate_written(Store.open(twin.store), contracts, PlainJudge())
     assert checks.violations == ()
     assert checks.holds
+
+
+def test_a_store_of_odd_events_holds_before_and_after_reprocessing(keys: Path, tmp_path: Path) -> None:
+    mended, poor = write_contract(tmp_path / "mended"), poor_contract(tmp_path / "poor")
+    known = known_contracts([mended, poor])
+    ingest(
+        lines_file(tmp_path / "in.jsonl", Chance(3).events(150)),
+        tmp_path / "S",
+        keys,
+        contract_files=(poor,),
+    )
+    before = validate_written(Store.open(tmp_path / "S"), known, PlainJudge())
+    reprocess(tmp_path / "S", keys, mended)
+    after = validate_written(Store.open(tmp_path / "S"), known, PlainJudge())
+    assert (before.violations, after.violations) == ((), ())
+    assert after.total("evaluated") > before.total("evaluated") > 100
 
 
 # --- changes of written files -----------------------------------------------------------------------------
