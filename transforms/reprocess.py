@@ -167,6 +167,7 @@ class Reprocessing:
                 "items": items,
                 "rejects": rejects,
             },
+            "gone": dict(sorted((+self._rewriter.gone).items())),
             "completed": self._rewriter.completed,
             "rewritten": len(self._rewriter.removes),
         }

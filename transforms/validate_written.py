@@ -200,10 +200,15 @@ class _Validation:
                 seen[str(label)] += entry["counts"]
                 whole = entry["counts"] == batch.num_rows
                 self._batch(suite, batch if whole else batch.filter(pc.equal(labels, label)))
-        suites = [self._telemetry[table, label] for label in seen]
-        for suite in suites:
-            others = frozenset(word for other in suites if other is not suite for word in other.columns)
-            self._names(suite, schema, seen[suite.contract], others)
+        # Rows of one version can stand in a file that was completed for rows of another, which may be gone.
+        others = frozenset(
+            word
+            for (name, label), other in self._telemetry.items()
+            if name == table and label in self._known
+            for word in other.columns
+        )
+        for label, number in seen.items():
+            self._names(self._telemetry[table, label], schema, number, others)
 
     def _suite(self, table: str, label: object) -> TableSuite | None:
         return (

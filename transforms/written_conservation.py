@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from schemas.classification import IDENTITY_KIND, REJECTED_KIND, SECRET_KIND
-from schemas.tables import LEDGER, QUARANTINE_ITEMS, QUARANTINE_REJECTED, RELEASED
+from schemas.tables import LEDGER, OPENINGS, QUARANTINE_ITEMS, QUARANTINE_REJECTED, RELEASED
 from transforms.manifests import FileRecord, Manifest
 from transforms.store import Store
 
@@ -47,6 +47,9 @@ def _comparisons(store: Store) -> Iterator[_Comparison]:
             removed = _rows(live[path] for path in manifest.removes if path in live)
             for table, figures in (ledger.get("rows") or {}).items():
                 yield table, "rows that an erasure took", figures["gone"], removed[table] - added[table]
+        elif manifest.facts.get("kind") == "reprocess":
+            removed = _rows(live[path] for path in manifest.removes if path in live)
+            yield from _reprocessed(ledger, added, removed)
 
 
 def _rows(records: Any) -> Counter[str]:
@@ -75,6 +78,19 @@ def _ingest(
     yield QUARANTINE_ITEMS, "items and rows", with_rows, written.get(QUARANTINE_ITEMS, 0)
     held = sum(ledger.get("outcomes", {}).get(outcome, 0) for outcome in ("rejected", "unknown"))
     yield QUARANTINE_REJECTED, "records that are held and rows", held, items.get(REJECTED_KIND, 0)
+
+
+def _reprocessed(
+    ledger: Mapping[str, Any], added: Counter[str], removed: Counter[str]
+) -> Iterator[_Comparison]:
+    """Rows that came and went when something was taken in again; a completed row is the same one."""
+    written, gone = ledger.get("rows", {}), ledger.get("gone", {})
+    for table in sorted({*written, *gone, *added, *removed} - {OPENINGS}):
+        if table.split("/")[0] != "manifests":
+            stated = written.get(table, 0) - gone.get(table, 0)
+            yield table, "rows that a reprocessing changed", stated, added[table] - removed[table]
+    opened = ledger.get("reconciliation", {})
+    yield QUARANTINE_ITEMS, "what was opened and what it became", opened.get("read"), opened.get("outcomes")
 
 
 def _records(store: Store, records: list[FileRecord]) -> int | None:

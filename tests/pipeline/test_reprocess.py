@@ -39,6 +39,8 @@ from transforms.opening_warrants import check_warrant, warrant_of_row
 from transforms.sealed_format import BlobRow
 from transforms.store import Store
 from transforms.tombstones import tombstone_rows
+from transforms.validate_written import known_contracts, validate_written
+from transforms.written_conservation import conservation_words
 
 ADA = "cofferdam.user_id:ada"
 CANARIES = ("canary-mood", "canary-novel-text", "canary-odd-value", "canary-unheard", "canary-name")
@@ -296,6 +298,16 @@ def test_release_and_erasure_reach_what_was_reprocessed(world: World, contracts:
     assert left.count(b"canary-mood") == 1, "Bob's"
     assert len(world.rows(UNHEARD)) == 1
     assert world.rows(ROSTER)
+    assert validate_written(Store.open(world.store), known_contracts([contracts])).violations == ()
+
+
+def test_its_ledger_accounts_for_every_row(world: World, contracts: Path) -> None:
+    run(world, contracts, dry_run=True)
+    run(world, contracts)
+    found = {(table, what): words for table, what, words in conservation_words(Store.open(world.store))}
+    assert found[QUARANTINE_ITEMS, "rows that a reprocessing changed"] == {"equal": 1}
+    assert found[UNHEARD, "rows that a reprocessing changed"] == {"equal": 1}
+    assert not [words for words in found.values() if "differs" in words]
 
 
 def test_the_log_verifies_and_tells_of_it(world: World, contracts: Path) -> None:
