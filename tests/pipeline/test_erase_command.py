@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -63,7 +64,9 @@ def test_it_shows_then_stops_then_erases(world: World, monkeypatch: pytest.Monke
     assert json.loads(again.stdout)["items"] == 0
     assert json.loads(again.stdout)["unregistered"] == 0
     for output in (shown, stopped, done, again):
-        assert "ada" not in output.output.replace(str(world.folder), "")
+        # Ids and signatures spell any short word by chance.
+        words_left = re.sub(r"[0-9a-f]{8,}|[A-Za-z0-9+/]{40,}", "", output.output)
+        assert "ada" not in words_left.replace(str(world.folder), "")
 
 
 def test_a_subject_that_the_registry_does_not_have_is_said(world: World) -> None:

@@ -296,7 +296,7 @@ def test_every_opening_is_signed_logged_and_on_record(archive: Archive, world: W
     manifest = Store.open(world.store).snapshot.of_run(run_id)
     assert manifest is not None
     assert manifest.facts["kind"] == "access"
-    assert not any(word in repr(manifest.facts) for word in (*OWN, *OTHERS, "ada", "bob"))
+    assert not any(word in repr(manifest.facts) for word in (*OWN, *OTHERS, "'ada'", "'bob'"))
 
 
 def test_a_dry_run_opens_and_writes_nothing(world: World) -> None:
