@@ -30,6 +30,7 @@ from transforms.reprocess_told import (
     STILL_UNKNOWN,
     Told,
 )
+from transforms.reserved_tenant import RESERVED, reserved_records
 from transforms.routing import NOT_AN_EVENT, UNKNOWN_TYPE
 from transforms.separate import ID_COLLISION, Separated, Separator
 
@@ -159,7 +160,11 @@ class RecordTaker:
             self._settle(taken, index, records[index], STAYS, reason=each.code)
         for shape, places in groups:
             mine = [unique[place] for place in places]
-            self._take_shape(records, mine, received, shape, separator, taken)
+            reserved = {mine[row] for row in reserved_records([records[index].raw for index in mine], shape)}
+            for index in sorted(reserved):
+                self._settle(taken, index, records[index], STAYS, reason=RESERVED)
+            outside = [index for index in mine if index not in reserved]
+            self._take_shape(records, outside, received, shape, separator, taken)
 
     def _without_repeated(
         self, records: Sequence[SealedRecord], indexes: Sequence[int], taken: TakenRecords
@@ -188,6 +193,8 @@ class RecordTaker:
         taken: TakenRecords,
     ) -> None:
         """Records that one shape claims."""
+        if not indexes:
+            return
         result = separator.separate(shape, [records[index].raw for index in indexes])
         again = self._taken_before(shape, result)
         if again:

@@ -36,6 +36,7 @@ from transforms.keys import load_release_keys
 from transforms.manifest_seal import seal_of
 from transforms.opening import VaultOpener
 from transforms.opening_warrants import check_warrant, warrant_of_row
+from transforms.reserved_tenant import RESERVED_TENANT
 from transforms.sealed_format import BlobRow
 from transforms.store import Store
 from transforms.tombstones import tombstone_rows
@@ -213,6 +214,15 @@ def test_what_is_due_by_its_age_is_not_opened(world: World, contracts: Path) -> 
 
 
 # --- looking first ------------------------------------------------------------------------------------------
+
+
+def test_nobody_comes_in_as_the_tenant_of_canaries(world: World, contracts: Path) -> None:
+    claimed = unheard("u-9", "eve")
+    claimed["data"]["tenant_id"] = f"{RESERVED_TENANT}:x"
+    world.ingest([claimed], "reserved.jsonl")
+    ledger = run(world, contracts)
+    assert by_outcome(ledger, "stays")["UNKNOWN_TYPE", "-", "RESERVED_TENANT"] == 1
+    assert len(world.rows(UNHEARD)) == 2
 
 
 def test_a_dry_run_tells_the_same_and_moves_nothing(world: World, contracts: Path) -> None:
