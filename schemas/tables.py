@@ -557,7 +557,11 @@ _OPENINGS = pa.schema(
         column("ground", pa.string(), "What it was opened for (closed set)"),
         column("decision_id", pa.string(), "Decision, or digest of the order, that allowed it"),
         column("purpose", pa.string(), "Purpose (registered), empty where it was opened for none"),
-        column("recipient", pa.string(), "Who receives it (closed set), empty where it stays inside"),
+        column(
+            "recipient",
+            pa.string(),
+            "Who receives it (closed set), empty where it stays inside or goes to the person whose it is",
+        ),
         _kind(),
         _key_id(),
         column("blob_part", pa.int32(), "Blob of the data key, from 0"),
