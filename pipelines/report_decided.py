@@ -9,7 +9,7 @@ from typing import Any, Final
 from schemas.consent_sets import NEGATIVE_STATUSES
 from schemas.tables import DECISION_EXPORTS, ERASED_EVENTS, TOMBSTONES
 from transforms.report_collected import named
-from transforms.report_decisions import LEADS, LastDecisions, LedBy, classes_of, decisions_on
+from transforms.report_decisions import LEADS, LastDecisions, LedBy, classes_of, first_items
 from transforms.report_log import LogRead
 from transforms.report_record import exported
 from transforms.report_released import ReleasedCheck
@@ -297,46 +297,39 @@ def exceptions(view: StoreView, log: LogRead, policies: Policies) -> Exceptions:
 
 
 def replay(view: StoreView, last: LastDecisions) -> Replay:
-    """Held items to look at, and decisions to make again."""
-    chosen = _in_order(last)
+    """Held items to look at, and decisions to make again: those with the fewest reasons tell most."""
+    chosen = [one for one in _in_order(last) if one in last.simplest]
     held = [one for one in chosen if one.decision != "RELEASE"][:HELD]
     by_outcome = {one.decision: one for one in reversed(chosen)}
-    wanted = {last.examples[one]: one for one in (*held, *by_outcome.values())}
-    rows = {
-        (row["item_id"], row["purpose"], row["recipient"]): row
-        for row in decisions_on(view, wanted)
-        if last.runs.get((row["purpose"], row["recipient"])) == row["run_id"]
-    }
-    classes = classes_of(view, (row["decision_id"] for row in rows.values()))
-
-    def decided(one: LedBy) -> Any:
-        return rows[last.examples[one], *one.asked]
-
+    ids = {one: last.simplest[one][1] for one in (*held, *by_outcome.values())}
+    items, classes = first_items(view, last, ids.values()), classes_of(view, ids.values())
     return Replay(
-        held=[_held(one, decided(one), classes[decided(one)["decision_id"]]) for one in held],
-        commands=[
-            ReplayCommand(
-                decision_id=decided(one)["decision_id"],
-                decision=decided(one)["decision"],
-                command=(
-                    f"cofferdam replay --decision {decided(one)['decision_id']} --store STORE "
-                    "--keys KEYS/release --consents CONSENTS --registry REGISTRY"
-                ),
-            )
-            for _, one in sorted(by_outcome.items())
-        ],
+        held=[_held(one, ids[one], items[ids[one]], classes[ids[one]]) for one in held if ids[one] in items],
+        commands=[_command(ids[one], one.decision) for _, one in sorted(by_outcome.items())],
         needs=list(words.NEEDS),
     )
 
 
-def _held(one: LedBy, row: Any, known: Any) -> HeldItem:
+def _command(decision_id: str, decision: Any) -> ReplayCommand:
+    return ReplayCommand(
+        decision_id=decision_id,
+        decision=decision,
+        command=(
+            f"cofferdam replay --decision {decision_id} --store STORE "
+            "--keys KEYS/release --consents CONSENTS --registry REGISTRY"
+        ),
+    )
+
+
+def _held(one: LedBy, decision_id: str, item_id: str, known: Any) -> HeldItem:
+    decision: Any = one.decision
     return HeldItem(
-        item_id=row["item_id"],
-        decision_id=row["decision_id"],
+        item_id=item_id,
+        decision_id=decision_id,
         kind=known["kind"],
-        purpose=row["purpose"],
-        recipient=row["recipient"],
-        decision=row["decision"],
+        purpose=one.asked[0],
+        recipient=one.asked[1],
+        decision=decision,
         reasons=[reason_text(code) for code in known["reasons"] if code in CATALOGUE],
-        command=f"cofferdam explain --store STORE --item {row['item_id']}",
+        command=f"cofferdam explain --store STORE --item {item_id}",
     )

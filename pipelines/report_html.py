@@ -63,7 +63,7 @@ def report_html(report: Report) -> str:
         "outcome": _outcome,
         "places": places,
         "short": _bases,
-        "named": lambda regions: ", ".join(places.get(region, region) for region in regions),
+        "named": lambda regions: "; ".join(places.get(region, region) for region in regions),
     }
     style = (TEMPLATES / "report.css").read_text(encoding="utf-8")
     return environment.get_template("report.html.j2").render(

@@ -65,8 +65,8 @@ _UNITS: Final = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")
 
 
 def word(name: str, words: dict[str, str]) -> str:
-    """A word of a closed set as people say it; one that is not known stays as it is."""
-    return words.get(name, name.replace("_", " "))
+    """A word of a closed set as people say it; codes, and what is not known, stay as they are."""
+    return words.get(name, name if name.isupper() else plain(name))
 
 
 def plain(name: str) -> str:

@@ -109,6 +109,7 @@ def separation(view: StoreView) -> Separation:
         ):
             found.update(_places(what, rows))
     listed = sorted(found.items(), key=lambda one: (-one[1], one[0]))
+    planted = [ledger["canaries"] for ledger in ledgers if ledger.get("canaries")]
     outcomes = sum((Counter(ledger["outcomes"]) for ledger in ledgers), Counter[str]())
     return Separation(
         contracts=list(ledgers[-1]["contracts"]) if ledgers else [],
@@ -116,6 +117,10 @@ def separation(view: StoreView) -> Separation:
         found_shown=Capped(total=len(listed), shown=min(FOUND, len(listed))),
         unknown_types=outcomes["unknown"],
         rejected=outcomes["rejected"],
+        canary_runs=len(planted),
+        canaries=sum(one["planted"] for one in planted),
+        canaries_found=sum(one["found"] for one in planted),
+        files_searched=sum(one["files_searched"] for one in planted),
     )
 
 

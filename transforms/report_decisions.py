@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -44,6 +44,7 @@ class LastDecisions:
         reach: How far consent reaches, by what was asked, region and kind.
         regions: Classes of items to which a region's rules applied.
         classes: Classes of items.
+        simplest: For each leading reason the decision with the fewest reasons besides, and their number.
         cited: Decisions to release that cite a version of terms.
         telemetry: Rows of telemetry by purpose, decision and reason.
     """
@@ -55,6 +56,7 @@ class LastDecisions:
     reach: dict[Asked, dict[Place, Reach]] = field(default_factory=dict)
     regions: Counter[str] = field(default_factory=Counter)
     classes: int = 0
+    simplest: dict[LedBy, tuple[int, str]] = field(default_factory=dict)
     cited: Counter[str] = field(default_factory=Counter)
     telemetry: Counter[str] = field(default_factory=Counter)
 
@@ -100,9 +102,11 @@ def _read_items(view: StoreView, found: LastDecisions) -> None:
 
 
 def _read_classes(view: StoreView, found: LastDecisions) -> None:
-    columns = ["run_id", "purpose", "recipient", "kind", "items", "decision", "reasons", "regions", "terms"]
-    where = _of_last(found, stage=True)
-    for rows in view.scan(DECISION_CLASSES, [*columns, "outcomes"], where):
+    columns = [
+        *("run_id", "decision_id", "purpose", "recipient", "kind", "items", "decision", "primary"),
+        *("reasons", "regions", "terms", "outcomes"),
+    ]
+    for rows in view.scan(DECISION_CLASSES, columns, _of_last(found, stage=True)):
         states = _states(rows)
         for number, row in enumerate(rows.drop_columns(["outcomes"]).to_pylist()):
             if _is_last(found, row):
@@ -112,6 +116,9 @@ def _read_classes(view: StoreView, found: LastDecisions) -> None:
 def _take_class(found: LastDecisions, row: Mapping[str, Any], states: Iterable[tuple[str, int]]) -> None:
     found.classes += 1
     found.regions.update(row["regions"])
+    led = LedBy((row["purpose"], row["recipient"]), row["decision"], row["primary"])
+    simple = (len(row["reasons"]), row["decision_id"])
+    found.simplest[led] = min(found.simplest.get(led, simple), simple)
     for code in row["reasons"]:
         found.reasons[code] += row["items"]
     if row["decision"] == "RELEASE":
@@ -161,13 +168,17 @@ def _read_telemetry(view: StoreView, found: LastDecisions) -> None:
                 ]
 
 
-def decisions_on(view: StoreView, items: Iterable[str]) -> Iterator[dict[str, Any]]:
-    """All first decisions about some items."""
-    columns = ["run_id", "stage", "item_id", "purpose", "recipient", "decision", "decision_id", "class_id"]
-    wanted = pa.array(sorted(set(items)), pa.string())
-    where = pc.field("item_id").isin(wanted) & (pc.field("stage") == "decide")
-    for rows in view.scan(DECISION_ITEMS, columns, where):
-        yield from rows.to_pylist()
+def first_items(view: StoreView, last: LastDecisions, decisions: Iterable[str]) -> dict[str, str]:
+    """The first item of each of some decisions of the last releases."""
+    found: dict[str, str] = {}
+    wanted = pc.field("decision_id").isin(pa.array(sorted(set(decisions)), pa.string()))
+    by = ["run_id", "decision_id", "purpose", "recipient"]
+    for rows in view.scan(DECISION_ITEMS, [*by, "item_id"], wanted & _of_last(last, stage=True)):
+        for row in rows.group_by(by).aggregate([("item_id", "min")]).to_pylist():
+            if _is_last(last, row):
+                first = found.get(row["decision_id"], row["item_id_min"])
+                found[row["decision_id"]] = min(first, row["item_id_min"])
+    return found
 
 
 def classes_of(view: StoreView, decisions: Iterable[str]) -> dict[str, dict[str, Any]]:

@@ -35,6 +35,10 @@ class Separation(Part):
         found_shown: How many there are.
         unknown_types: Records of types that no contract names; sealed whole.
         rejected: Records that could not be read; sealed whole.
+        canary_runs: Runs that planted canaries.
+        canaries: Canaries that they planted.
+        canaries_found: How many of them came through where they must not.
+        files_searched: Files in which they were looked for.
     """
 
     contracts: list[str]
@@ -42,6 +46,10 @@ class Separation(Part):
     found_shown: Capped
     unknown_types: Count
     rejected: Count
+    canary_runs: Count
+    canaries: Count
+    canaries_found: Count
+    files_searched: Count
 
 
 class Terms(Part):

@@ -140,11 +140,11 @@ LIMITS: Final = {
 }
 """What is not proven, by what it is about."""
 NEEDS: Final = (
-    "STORE: the folder of the store that this report is about.",
-    "KEYS: the key directory; its release side is needed, since deciding again reads join pseudonyms.",
-    "CONSENTS: the signed consent records, with all that the decision saw; later ones are left "
+    "STORE is the folder of the store that this report is about.",
+    "KEYS is the key directory; its release side is needed, since deciding again reads join pseudonyms.",
+    "CONSENTS are the signed consent records, with all that the decision saw; later ones are left "
     "out by themselves.",
-    "REGISTRY: the registry with the hash that the decision names.",
+    "REGISTRY is the registry with the hash that the decision names.",
     "Nothing is opened and nothing is written. Exit code 0 says that the decision comes out the same.",
 )
 HOW_SHORT: Final = "Lists are cut off at a fixed length, and say how many entries there are."
