@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from schemas.cells import Path
+from schemas.cells import Level, Path
 from schemas.classification import UNCLASSIFIED_KIND, Protection
 from schemas.contract import ITEMS, ContractSet, Field
 from schemas.strict_json import RecordFault
@@ -134,7 +134,8 @@ class FieldTaker:
                 found.append(_stayed(fields, reason))
                 continue
             shape = self._contracts.by_event[fields.row["source"], fields.row["event_type"]]
-            self._shapes.setdefault(shape.table, KnownShape(shape))
+            if shape.table not in self._shapes:
+                self._shapes[shape.table] = KnownShape(shape)
             groups[shape.table].append(fields)
         for table, events in groups.items():
             found += self._take_shape(self._shapes[table], events)
@@ -240,16 +241,16 @@ class FieldTaker:
     def _take_group(
         self, shape: KnownShape, linked: Linked | None, group: list[_Prepared]
     ) -> Iterator[Taken]:
-        kept = [each for each in group if _is_read(shape, each)]
+        kept, levels = _decoded(shape, group)
+        read = set(map(id, kept))
         for each in group:
-            if each not in kept:
+            if id(each) not in read:
                 yield _stayed(each.fields, PLACE_UNCLEAR, each.judged)
         if not kept:
             return
         found = effects_of(
             shape.plan,
-            shape.decoded([each.event.encoded() for each in kept]),
-            shape.decoded([each.whole.encoded() for each in kept]),
+            *levels,
             [Sighted(each.fields, each.row, each.reached) for each in kept],
             self._lookup,
             self._keys,
@@ -278,10 +279,23 @@ class _Prepared:
         return frozenset(path for each in here for path in each.reached())
 
 
-def _is_read(shape: KnownShape, prepared: _Prepared) -> bool:
-    """Whether an event reads that was made again from its parts."""
+def _decoded(shape: KnownShape, group: list[_Prepared]) -> tuple[list[_Prepared], tuple[Level, Level]]:
+    """Events made again from their parts, decoded twice; those that do not read are left out."""
     try:
-        shape.decoded([prepared.event.encoded(), prepared.whole.encoded()])
+        return group, _levels(shape, group)
+    except RecordFault:
+        kept = [each for each in group if _is_read(shape, each)]
+        return kept, _levels(shape, kept)
+
+
+def _levels(shape: KnownShape, group: Sequence[_Prepared]) -> tuple[Level, Level]:
+    moving = shape.decoded([each.event.encoded() for each in group])
+    return moving, shape.decoded([each.whole.encoded() for each in group])
+
+
+def _is_read(shape: KnownShape, prepared: _Prepared) -> bool:
+    try:
+        _levels(shape, [prepared])
     except RecordFault:
         return False
     return True
