@@ -32,6 +32,7 @@ from benchmarks.contenders import (
     TWO_PROCESSES,
     cofferdam_command,
 )
+from benchmarks.erase import bench_erase, print_erase
 from benchmarks.events import count_of, make_events
 from benchmarks.gate import FACTORS as GATE_FACTORS
 from benchmarks.gate import bench_gate, print_gate
@@ -41,7 +42,7 @@ from pipelines.keys_command import init as _keys_init
 WORK = Path("bench-output")
 TINY = 100
 MEMORY_FACTORS = (1, 4, 16)
-PARTS = ("cpu", "memory", "processes", "gate")
+PARTS = ("cpu", "memory", "processes", "gate", "erase")
 
 
 @dataclass
@@ -54,6 +55,7 @@ class Bench:
     repeats: int
     gate_items: int
     gate_factors: Sequence[int]
+    erase_items: int
     console: Console
 
     @property
@@ -220,6 +222,13 @@ def _bench_gate(bench: Bench) -> dict[str, Any]:
     return bench_gate(bench.folder, bench.keys, bench.gate_items, bench.measured, bench.gate_factors)
 
 
+# --- erasing ----------------------------------------------------------------------------------------------
+
+
+def _bench_erase(bench: Bench) -> list[dict[str, Any]]:
+    return bench_erase(bench.folder, bench.keys, bench.erase_items, bench.console)
+
+
 # --- all --------------------------------------------------------------------------------------------------
 
 
@@ -241,6 +250,7 @@ def run_parts(bench: Bench, parts: Sequence[str]) -> Iterator[tuple[str, Any]]:
         "memory": (bench_memory, print_memory),
         "processes": (bench_processes, print_processes),
         "gate": (_bench_gate, print_gate),
+        "erase": (_bench_erase, print_erase),
     }
     for part in parts:
         take, show = steps[part]
@@ -262,6 +272,7 @@ def main(arguments: Sequence[str]) -> None:
         options.repeats,
         options.gate_items,
         options.gate_factors,
+        options.erase_items,
         Console(),
     )
     if not bench.keys.exists():
@@ -280,13 +291,14 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--gate-items", type=int, default=100_000, help="items of the gate's part at 1x")
     factors = "multiples of --gate-items to measure"
     parser.add_argument("--gate-factors", type=int, nargs="+", default=GATE_FACTORS, help=factors)
+    parser.add_argument("--erase-items", type=int, default=1_000_000, help="items of the largest store")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what to measure")
     parser.add_argument("--output", type=Path, default=WORK, help="where events and figures are kept")
     parser.add_argument("--quick", action="store_true", help="a small input once: a look, no measurement")
     options = parser.parse_args(arguments)
     if options.quick:
         options.events, options.memory_events, options.repeats = 20_000, 5_000, 1
-        options.gate_items = 1_000
+        options.gate_items, options.erase_items = 1_000, 6_400
     return options
 
 

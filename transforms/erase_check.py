@@ -61,7 +61,7 @@ def check_erased(
     Raises:
         PromiseBroken: Something is left (``ERASURE_INCOMPLETE``).
     """
-    again = Planner(store, contracts, plan.reach)
+    again = Planner(store, contracts, plan.reach, plan.search)
     found = ErasureCheck(
         keys_tried=len(plan.keys),
         keys_opened=_opened(store, keys, list(plan.keys), again.files_of_keys(plan.keys)),

@@ -73,6 +73,7 @@ class ErasurePlan:
         copies: Reason by item and purpose, of released copies that go while the sealed item stays.
         rows: Rows of the whole store, by table.
         reach: Whom and what it is about, with everything that was found on the way.
+        search: What it was found with.
     """
 
     edits: list[Edit] = field(default_factory=list)
@@ -85,6 +86,7 @@ class ErasurePlan:
     copies: Mapping[tuple[str, str], str] = field(default_factory=dict, repr=False)
     rows: Counter[str] = field(default_factory=Counter)
     reach: Reach = field(default=Reach(Space(), Space()), repr=False)
+    search: StoreSearch | None = field(default=None, repr=False)
 
     def gone(self) -> Counter[str]:
         """Rows that go, by table."""
@@ -113,13 +115,17 @@ class Planner:
         store: The store.
         contracts: Contracts, for the columns of telemetry that hold per-join ids.
         reach: Whom and what it is about.
+        earlier: A search of an earlier state of the store.
     """
 
-    def __init__(self, store: Store, contracts: ContractSet, reach: Reach) -> None:
+    def __init__(
+        self, store: Store, contracts: ContractSet, reach: Reach, earlier: StoreSearch | None = None
+    ) -> None:
         self._store, self._reach, self._contracts = store, reach, contracts
-        self._search = StoreSearch(store)
+        self._search = StoreSearch(store, earlier)
         self._secret = secrets.token_bytes(32)
-        self.plan = ErasurePlan(rows=_summed((r.table, r.rows) for r in store.snapshot.live.values()))
+        rows = _summed((record.table, record.rows) for record in store.snapshot.live.values())
+        self.plan = ErasurePlan(rows=rows, search=self._search)
 
     def make(
         self, due_keys: Mapping[bytes, str], copies: Mapping[tuple[str, str], str] | None = None

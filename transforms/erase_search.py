@@ -26,14 +26,18 @@ class StoreSearch:
 
     Args:
         store: The store.
+        earlier: A search of an earlier state; files of filters that are still there are not read again.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, earlier: StoreSearch | None = None) -> None:
         self.store = store
+        self._read: dict[str, dict[str, bytes]] = {}
         self._filters: dict[str, bytes] = {}
         self._filters_in: dict[str, str] = {}
+        known = {} if earlier is None else earlier._read
         for record in store.files(FILTERS):
-            found = store_reading.filters(store.files_of_store, [record])
+            found = known.get(record.path) or store_reading.filters(store.files_of_store, [record])
+            self._read[record.path] = found
             self._filters |= found
             self._filters_in |= dict.fromkeys(found, record.path)
 

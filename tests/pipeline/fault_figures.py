@@ -1,8 +1,9 @@
-"""Kills a run, a release, an erasure and a rotation at every step, and prints what was lost and let out.
+"""Tries faults, and prints how many were tried, what was lost and what was let out; both must be nothing.
 
-    .venv/bin/python -m tests.pipeline.fault_figures [run release erase rotate] [--every N]
+    .venv/bin/python -m tests.pipeline.fault_figures [run release erase rotate input sealed] [--every N]
 
-It takes hours on one core; ``--every 10`` tries each tenth step only.
+A run, a release, an erasure and a rotation are killed at every step, which takes an hour or more each; with
+``--every 10`` at each tenth. ``input`` damages lines of events, and ``sealed`` rows of keys and ciphertext.
 """
 
 from __future__ import annotations
@@ -17,41 +18,60 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from tests.pipeline.forked import load_once
+from tests.pipeline.damage_worlds import damage_input, damage_sealed
+from tests.pipeline.forked import forked, load_once
 from tests.pipeline.kill_worlds import DEEDS, kill_at_steps
 from tests.pipeline.support import RECEIVED
 from transforms.keys import create_key_directory
 
 SPREAD, LAST = 4, 18
+DAMAGES = {"input": damage_input, "sealed": damage_sealed}
+MUST_BE_NOTHING = ("half", "lost", "doubled", "let_out")
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Try the kills that were asked for; 1 if anything was lost or let out."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("deeds", nargs="*", help=f"of {', '.join(DEEDS)}; all of them if none is named")
-    parser.add_argument("--every", type=int, default=1, metavar="N", help="only every Nth step")
-    parser.add_argument("--first", type=int, default=1, metavar="N", help="begin with this step")
-    parser.add_argument("--spread", action="store_true", help="a few steps, most of them at the end")
-    options = parser.parse_args(arguments)
+    """Try what was asked for; 1 if anything was lost or let out."""
+    options = _options(arguments)
     load_once()
-    folder = Path(tempfile.mkdtemp(prefix="cofferdam-kills-"))
+    folder = Path(tempfile.mkdtemp(prefix="cofferdam-faults-"))
     clean = True
     try:
         create_key_directory(folder / "keys", created=RECEIVED)
-        for name in options.deeds or DEEDS:
+        for name in options.faults or (*DEEDS, *DAMAGES):
             began = time.monotonic()
             (folder / name).mkdir()
-            tally = kill_at_steps(DEEDS[name], folder / name, folder / "keys", partial(_chosen, options))
-            clean &= tally.clean
-            print(
-                json.dumps({"deed": name, **asdict(tally), "seconds": round(time.monotonic() - began)}),
-                flush=True,
-            )
+            found = _tried(name, folder / name, folder / "keys", options)
+            clean &= not any(found.get(each) for each in MUST_BE_NOTHING)
+            took = {"seconds": round(time.monotonic() - began)}
+            print(json.dumps({"fault": name, **found, **took}), flush=True)
             shutil.rmtree(folder / name)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return 0 if clean else 1
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    names = (*DEEDS, *DAMAGES)
+    parser.add_argument("faults", nargs="*", help=f"of {', '.join(names)}; all of them if none is named")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="only every Nth step")
+    parser.add_argument("--first", type=int, default=1, metavar="N", help="begin with this step")
+    parser.add_argument("--spread", action="store_true", help="a few steps, most of them at the end")
+    parser.add_argument("--rows", type=int, default=20_000, metavar="N", help="rows to damage")
+    return parser.parse_args(arguments)
+
+
+def _tried(name: str, folder: Path, keys: Path, options: argparse.Namespace) -> dict[str, Any]:
+    if name in DEEDS:
+        return asdict(kill_at_steps(DEEDS[name], folder, keys, partial(_chosen, options)))
+    said: dict[str, Any] = forked(partial(_damaged, name, folder, keys, options.rows), folder).said
+    return said
+
+
+def _damaged(name: str, folder: Path, keys: Path, rows: int) -> dict[str, Any]:
+    return asdict(DAMAGES[name](folder, keys, rows))
 
 
 def _chosen(options: argparse.Namespace, count: int) -> Sequence[int]:
