@@ -27,8 +27,8 @@ def print_ledger(ledger: dict[str, Any], store: str, seconds: float, console: Co
     if "canaries" in ledger:
         canaries = ledger["canaries"]
         console.print(
-            f"{canaries['planted']:,} canaries planted and sealed, found in none of the "
-            f"{canaries['files_searched']:,} files that the run wrote, nor in its ledger or log lines"
+            f"{canaries['planted']:,} canaries planted and sealed; none found in "
+            f"{canaries['files_searched']:,} files, the ledger and log lines"
         )
     rate = ledger["records"] / seconds if seconds else 0
     console.print(

@@ -93,7 +93,7 @@ def test_the_audit_log_says_what_was_planted_and_found(watched: Watched) -> None
 
 def test_the_report_of_the_run_tells_of_them(watched: Watched, capsys: pytest.CaptureFixture[str]) -> None:
     print_ledger(watched.ledger, "S", 1.0)
-    assert f"{PLANTED} canaries planted and sealed, found in none of the" in capsys.readouterr().out
+    assert f"{PLANTED} canaries planted and sealed; none found in " in capsys.readouterr().out
 
 
 def test_stems_differ_and_are_long() -> None:
