@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from pipelines.command_errors import reported
+from pipelines.opening_options import order_options
 from pipelines.quiet_start import quiet_start
 from schemas.errors import EXIT_PROMISE_BROKEN
 
@@ -27,30 +28,8 @@ def drift() -> None:
 
 
 @drift.command(name="show", epilog=_EXIT_CODES)
-@click.option("--store", required=True, metavar="DIR", help="The store.")
-@click.option("--keys", required=True, type=_PATH, metavar="DIR", help="The release side: KEYS/release.")
+@order_options
 @click.option("--contracts", "contract_files", multiple=True, type=_PATH, metavar="PATH", help="As for run.")
-@click.option(
-    "--as-of",
-    metavar="TIME",
-    help="Instant of the order (RFC 3339): what is too old by then is not opened. Now, without it.",
-)
-@click.option(
-    "--live-days",
-    type=click.IntRange(1),
-    default=30,
-    show_default=True,
-    metavar="DAYS",
-    help="How long sealed items live; what is older is not opened.",
-)
-@click.option(
-    "--rejected-days",
-    type=click.IntRange(1),
-    default=30,
-    show_default=True,
-    metavar="DAYS",
-    help="How long rejected records live; what is older is not opened.",
-)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_context
 def show(context: click.Context, /, as_json: bool, **options: Any) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from pipelines.command_errors import reported
+from pipelines.opening_options import order_options
 from pipelines.quiet_start import quiet_start
 from schemas.contract import SOURCES
 from schemas.errors import EXIT_PROMISE_BROKEN
@@ -18,15 +19,14 @@ _PATH = click.Path(path_type=Path)
 _EXIT_CODES = """\b
 Exit codes:
   0  taken in again and reconciled, or shown with --dry-run
-  1  a promise failed: something does not add up, and nothing was changed; or blobs do not open, and only
-     those stay as they are
+  1  a promise failed: it does not add up, and nothing was changed; or blobs
+     do not open, and those alone stay as they are
   2  usage or contracts; nothing was opened
   3  a key, file or store could not be used; nothing was changed"""
 
 
 @click.command(name="reprocess", epilog=_EXIT_CODES)
-@click.option("--store", required=True, metavar="DIR", help="The store.")
-@click.option("--keys", required=True, type=_PATH, metavar="DIR", help="The release side: KEYS/release.")
+@order_options
 @click.option(
     "--contracts",
     "contract_files",
@@ -42,11 +42,6 @@ Exit codes:
     help="Show what would move, and move nothing. To be looked at it has to be opened, which is on record.",
 )
 @click.option(
-    "--as-of",
-    metavar="TIME",
-    help="Instant of the order (RFC 3339): what is too old by then is not opened. Now, without it.",
-)
-@click.option(
     "--source",
     type=click.Choice(["auto", *SOURCES]),
     default="auto",
@@ -60,22 +55,6 @@ Exit codes:
     metavar="ID",
     help="A tenant whose identifiers may have become known: pseudonyms are made with its id, which no store "
     "holds. May be given several times.",
-)
-@click.option(
-    "--live-days",
-    type=click.IntRange(1),
-    default=30,
-    show_default=True,
-    metavar="DAYS",
-    help="How long sealed items live; what is older is not opened.",
-)
-@click.option(
-    "--rejected-days",
-    type=click.IntRange(1),
-    default=30,
-    show_default=True,
-    metavar="DAYS",
-    help="How long rejected records live; what is older is not opened.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the ledger as JSON.")
 @click.pass_context

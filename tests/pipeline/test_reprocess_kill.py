@@ -40,7 +40,7 @@ def written(tmp_path_factory: pytest.TempPathFactory, keys: Path) -> Path:
 
 def child(*arguments: object) -> str:
     command = [sys.executable, "-m", "tests.pipeline.reprocess_kill_child", *map(str, arguments)]
-    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=550)
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=3600)
     assert ran.returncode == 0, ran.stderr[-2000:]
     return ran.stdout
 
