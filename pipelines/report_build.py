@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pipelines.consent_registry import OpenRegistry, open_registry
 from pipelines.report_decided import (
@@ -20,6 +20,7 @@ from pipelines.report_decided import (
 )
 from schemas.consent_rows import read_time
 from schemas.errors import ConfigurationError, InfrastructureFault
+from transforms.manifest_seal import seal_of
 from transforms.report_collected import collected, named, separation
 from transforms.report_decisions import LastDecisions, last_decisions
 from transforms.report_log import LogRead, read_log
@@ -42,6 +43,9 @@ from validation.policy_loading import load_policies
 from validation.report_controls import Limit, Log
 from validation.report_document import FORMAT, Report
 from validation.report_parts import Capped, Checked, Header, Named, RegistryUsed, RunLine
+
+if TYPE_CHECKING:
+    from transforms.keys import IngestKeys, ReleaseKeys
 
 RUNS: Final = 50
 HASHES: Final = 20
@@ -85,8 +89,11 @@ def build_report(request: ReportRequest) -> Report:
     """
     opened = None if request.registry is None else _registry(request.registry, request.registry_signer)
     policies = _policies(opened)
-    view = StoreView(request.store, request.period, request.commits)
-    released = check_released(view, lambda purpose: asks_nobody(policies, purpose), _pointer(request.keys))
+    keys = _load(request.keys)
+    seal = None if keys is None else seal_of(keys)
+    view = StoreView(request.store, request.period, request.commits, seal)
+    pointer = None if keys is None else _pointer(keys)
+    released = check_released(view, lambda purpose: asks_nobody(policies, purpose), pointer)
     return _Parts(request, view, opened, policies, released).report()
 
 
@@ -104,20 +111,26 @@ def _policies(opened: OpenRegistry | None) -> Policies:
     return load_policies() if opened is None else opened.policies
 
 
-def _pointer(keys: Path | None) -> Callable[[str], str] | None:
-    """How to look up a record by its id: any side of a key directory has the join key."""
+def _load(keys: Path | None) -> IngestKeys | ReleaseKeys | None:
+    """Either side of a key directory: both have the join key, and both know what sealed the manifests."""
     if keys is None:
         return None
-    from transforms.consent_intake import record_pointer
     from transforms.keys import load_ingest_keys, load_release_keys
-    from transforms.pseudonyms import join_pseudonyms
 
     try:
-        pseudonyms = join_pseudonyms(load_ingest_keys(keys))
+        return load_ingest_keys(keys)
     except InfrastructureFault as fault:
         if fault.code != "KEYS_WRONG_SIDE":
             raise
-        pseudonyms = join_pseudonyms(load_release_keys(keys))
+        return load_release_keys(keys)
+
+
+def _pointer(keys: IngestKeys | ReleaseKeys) -> Callable[[str], str]:
+    """How to look up a record by its id."""
+    from transforms.consent_intake import record_pointer
+    from transforms.pseudonyms import join_pseudonyms
+
+    pseudonyms = join_pseudonyms(keys)
     return lambda record_id: record_pointer(record_id, pseudonyms)
 
 

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from schemas.errors import ConfigurationError, InfrastructureFault
 from schemas.tables import FIXED_TABLES
 from transforms.audit_entries import digests_of
+from transforms.manifest_seal import ManifestSeal
 from transforms.manifests import FileRecord, Manifest, Snapshot, fold
 from transforms.store import Store
 
@@ -55,6 +56,7 @@ class StoreView:
         root: The store's folder.
         period: Whose runs are told of.
         commits: After how many commits; None for all.
+        seal: Checks that the store's keys wrote its manifests; None without keys.
 
     Raises:
         ConfigurationError: There is no store, or nothing was committed to it (``REPORT_EMPTY_STORE``), or it
@@ -62,8 +64,10 @@ class StoreView:
         InfrastructureFault: A file of then is gone (``REPORT_FILES_GONE``).
     """
 
-    def __init__(self, root: str, period: Period, commits: int | None = None) -> None:
-        self.store = Store.open(root)
+    def __init__(
+        self, root: str, period: Period, commits: int | None = None, seal: ManifestSeal | None = None
+    ) -> None:
+        self.store = Store.open(root, seal)
         self.period = period
         if not self.store.snapshot.manifests:
             raise ConfigurationError("REPORT_EMPTY_STORE", "nothing was committed to this store yet")

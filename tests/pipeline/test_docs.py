@@ -28,6 +28,7 @@ TOURS = (
     "docs/audit.md",
     "docs/lifecycle.md",
     "docs/validation.md",
+    "docs/report.md",
 )
 PAGES = sorted(path.relative_to(ROOT) for path in (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")))
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
