@@ -58,6 +58,8 @@ def promises_of(section: Section, text: str) -> list[str]:
     if section.units == "rows":
         rows = [line for line in body.splitlines() if line.startswith("| ")]
         return [plain(row.split(" | ")[0].removeprefix("|")) for row in rows[1:] if not row.startswith("|--")]
+    if section.units == "leads":
+        return [f"**{lead}**" for lead in re.findall(r"^\*\*(.+?)\*\*", body, re.MULTILINE)]
     return [plain(item.split("\n\n")[0]) for item in _ITEM.findall(body)]
 
 
