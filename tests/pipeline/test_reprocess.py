@@ -207,6 +207,16 @@ def test_what_is_sealed_again_lives_no_longer(world: World, contracts: Path) -> 
     assert {row["received"] for row in world.rows(QUARANTINE_REJECTED)} == {RECEIVED}
 
 
+def test_old_keys_are_gone_with_their_files(world: World, contracts: Path) -> None:
+    old = {row["key_id"] for row in world.rows(QUARANTINE_REJECTED)}
+    run(world, contracts)
+    rows = world.rows(QUARANTINE_KEYS)
+    assert not old & {row["key_id"] for row in rows}
+    used = {row["wrapping_key_id"] for row in rows}
+    assert {row["key_id"] for row in rows if row["covers"] == "bundle"} <= used
+    assert unnamed(world) == []
+
+
 def test_what_is_due_by_its_age_is_not_opened(world: World, contracts: Path) -> None:
     ledger = run(world, contracts, as_of="2026-06-01T00:00:00Z")
     assert (ledger["opened"]["items"], world.rows(OPENINGS)) == (0, [])
