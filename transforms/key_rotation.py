@@ -154,7 +154,7 @@ class _Pass:
             if not fresh and len(kept) == len(old_bundles):
                 writer.abandon()
                 return
-            writer.append(key_table([*kept, *fresh]))
+            _append(writer, [*kept, *fresh])
             self._adds += writer.close()
         self._removes.append(file.record.path)
         self._change.files += 1
@@ -176,7 +176,7 @@ class _Pass:
                 else:
                     moved.append(row)
                     needed.add(row.wrapping_key_id)
-            writer.append(key_table(moved))
+            _append(writer, moved)
         for bundle in set(file.wraps) - needed:
             self._users[bundle].discard(file.record.path)
         return old_bundles
@@ -212,6 +212,11 @@ class _Pass:
         self._done.data_keys += change.data_keys
         self._begin_commit()
         self._progress(self._done)
+
+
+def _append(writer: TableWriter, rows: Sequence[KeyRow]) -> None:
+    """Write rows; files of keys are found by the ids of their keys."""
+    writer.append(key_table(rows), [row.key_id for row in rows])
 
 
 # --- retiring the old vault key -----------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from tests.unit.transforms.key_samples import (
     seal,
 )
 from transforms import key_rotation
+from transforms.erase_search import StoreSearch
 from transforms.key_destruction import destroy_key
 from transforms.key_rotation import Rotation, refuse_retired, retire_vaults, retired_vaults, rotate_store
 from transforms.key_rotation_plan import key_table, plan_rotation
@@ -70,6 +71,17 @@ def without_the_old_vault(keys: ReleaseKeys) -> ReleaseKeys:
     for vault_id in keys.older_vaults:
         destroy_key(keys.directory, "release", vault_id.hex())
     return load_release_keys(keys.directory)
+
+
+def test_rotated_keys_are_found_by_their_ids(store: Store, newer: ReleaseKeys) -> None:
+    """An erasure would else have to read every file of keys."""
+    store, _ = rotate(store, newer)
+    search = StoreSearch(store)
+    for record in store.files(QUARANTINE_KEYS):
+        ids = [key_id for rows in search.rows(record, ["key_id"]) for key_id in rows["key_id"].to_pylist()]
+        assert ids
+        assert not search.is_silent(record)
+        assert all(record in search.holding(QUARANTINE_KEYS, [key_id]) for key_id in ids)
 
 
 def test_everything_opens_without_the_old_vault_key(store: Store, newer: ReleaseKeys) -> None:
