@@ -54,6 +54,7 @@ def cli() -> None:
       cofferdam generate --events 10000 --seed 1 --output my-events
       cofferdam run --input my-events/events --store my-store --keys my-keys/ingest
       cofferdam inspect --store my-store
+      cofferdam report --store my-store --out report.html
     """  # noqa: D301 - click reads the backspace as "keep the lines of this paragraph"
 
 

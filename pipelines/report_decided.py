@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from schemas.consent_sets import NEGATIVE_STATUSES
-from schemas.tables import DECISION_EXPORTS, ERASED_EVENTS, TOMBSTONES
+from schemas.tables import DECISION_EXPORTS, ERASED_EVENTS, TELEMETRY_EXPORTS, TOMBSTONES
 from transforms.report_collected import named
 from transforms.report_decisions import LEADS, LastDecisions, LedBy, classes_of, first_items
 from transforms.report_log import LogRead
@@ -44,6 +44,7 @@ from validation.report_decided import (
     Recall,
     ReleaseRun,
     Releases,
+    TelemetryOut,
     Withdrawals,
 )
 from validation.report_parts import Capped, Named
@@ -208,7 +209,27 @@ def releases(view: StoreView, released: ReleasedCheck, log: LogRead) -> Releases
         exports_shown=Capped(total=len(exports), shown=min(EXPORTS, len(exports))),
         extract=released.extract,
         extract_shown=Capped(total=released.rows, shown=len(released.extract)),
+        telemetry=telemetry_out(view),
     )
+
+
+def telemetry_out(view: StoreView) -> list[TelemetryOut]:
+    """Telemetry that runs of the period have taken out, by purpose and recipient."""
+    found: dict[tuple[str, str], TelemetryOut] = {}
+    runs: set[tuple[str, str, str]] = set()
+    columns = ["run_id", "purpose", "recipient", "table", "rows"]
+    for rows in view.scan(TELEMETRY_EXPORTS, columns, records=view.added(TELEMETRY_EXPORTS)):
+        for row in rows.to_pylist():
+            asked = (row["purpose"], row["recipient"])
+            one = found.setdefault(
+                asked,
+                TelemetryOut(purpose=asked[0], recipient=asked[1], exports=0, tables=[], rows=0),
+            )
+            one.exports += (row["run_id"], *asked) not in runs
+            runs.add((row["run_id"], *asked))
+            one.tables = sorted({*one.tables, row["table"]})
+            one.rows += row["rows"]
+    return [found[asked] for asked in sorted(found)]
 
 
 def _exports(view: StoreView, log: LogRead) -> Iterator[Export]:

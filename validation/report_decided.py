@@ -287,6 +287,24 @@ class ReleasedItem(Part):
     as_of: Time
 
 
+class TelemetryOut(Part):
+    """Telemetry that was taken out for a purpose, by decisions about it.
+
+    Attributes:
+        purpose: For what.
+        recipient: To whom.
+        exports: How often.
+        tables: Tables that rows were taken of.
+        rows: Rows, of all exports together.
+    """
+
+    purpose: str
+    recipient: str
+    exports: Count
+    tables: list[str]
+    rows: Count
+
+
 class Releases(Part):
     """What was released.
 
@@ -297,6 +315,7 @@ class Releases(Part):
         exports_shown: How many there are.
         extract: Some of the copies.
         extract_shown: How many there are.
+        telemetry: Telemetry that was taken out.
     """
 
     copies: Count
@@ -305,6 +324,7 @@ class Releases(Part):
     exports_shown: Capped
     extract: list[ReleasedItem]
     extract_shown: Capped
+    telemetry: list[TelemetryOut]
 
 
 class Recall(Part):

@@ -6,15 +6,18 @@ import json
 import shutil
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from click.testing import CliRunner, Result
 
 from pipelines.cli import cli
 from pipelines.report_command import report as command
+from pipelines.report_decided import telemetry_out
+from schemas.tables import FIXED_TABLES, TELEMETRY_EXPORTS
 from tests.pipeline.release_world import World, meeting
 from transforms.keys import create_key_directory, load_ingest_keys
 from transforms.manifest_seal import seal_of
-from transforms.report_view import Period
+from transforms.report_view import Period, StoreView
 from transforms.store import Store
 
 AS_OF = "2026-04-01T00:00:00Z"
@@ -126,3 +129,18 @@ def rewrite(folder: Path, keys: Path) -> None:
     store = Store.open(folder, seal_of(load_ingest_keys(keys / "ingest")))
     path = next(path for path, record in store.snapshot.live.items() if record.table.startswith("telemetry/"))
     store.commit("20260402t000000z-erasure", [], {"kind": "erasure"}, [path])
+
+
+def test_telemetry_that_was_taken_out_is_told_by_purpose(world: World, tmp_path: Path) -> None:
+    folder, run = tmp_path / "store", "20260402t000000z-taken-out"
+    shutil.copytree(world.store, folder)
+    store = Store.open(folder, seal_of(load_ingest_keys(world.keys / "ingest")))
+    schema = FIXED_TABLES[TELEMETRY_EXPORTS]
+    known = {"run_id": run, "purpose": "ai_training", "recipient": "processor"}
+    rows = [{**known, "table": f"telemetry/{name}", "rows": 3} for name in ("b", "a")]
+    with store.writer(run, TELEMETRY_EXPORTS) as writer:
+        writer.append(pa.Table.from_pylist(rows, schema=schema))
+        store.commit(run, writer.close(), {"kind": "telemetry_export"})
+    (told,) = telemetry_out(StoreView(str(folder), Period()))
+    assert (told.purpose, told.recipient, told.exports, told.rows) == ("ai_training", "processor", 1, 6)
+    assert told.tables == ["telemetry/a", "telemetry/b"]
