@@ -139,11 +139,11 @@ class _Run:
             adds, removes, sums = self._work.finish()
             ledger = self._ledger(sums)
             refuse_unreconciled(sums)
-            filters: tuple[list[Any], list[str]] = ([], [])
             if removes:
-                filters = filters_without(self._store, self._ground.run_id, set(removes))
+                filters, replaced = filters_without(self._store, self._ground.run_id, set(removes))
+                adds, removes = [*adds, *filters], [*removes, *replaced]
             if adds or removes:
-                self._commit([*adds, *filters[0]], [*removes, *filters[1]], ledger)
+                self._commit(adds, removes, ledger)
         except BaseException:
             self._work.abandon()
             delete_unnamed(self._store.refreshed())
