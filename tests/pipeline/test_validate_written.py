@@ -18,6 +18,7 @@ from schemas.contract import ContractSet
 from schemas.errors import ConfigurationError
 from schemas.tables import (
     DECISION_CLASSES,
+    DECISION_ITEMS,
     LEDGER,
     QUARANTINE_BLOBS,
     QUARANTINE_ITEMS,
@@ -151,11 +152,13 @@ def put(column: str, value: object) -> Change:
     return change
 
 
-def swap(column: str) -> Change:
-    """Give the first row the value of the last."""
+def everywhere(column: str, value: object) -> Change:
+    """Let all rows say something else."""
 
     def change(rows: pa.Table) -> pa.Table:
-        return put(column, rows.column(column)[-1].as_py())(rows)
+        field = rows.schema.field(column)
+        values = pa.array([value] * rows.num_rows, field.type)
+        return rows.set_column(rows.schema.get_field_index(column), field, values)
 
     return change
 
@@ -212,6 +215,14 @@ CASES = [
     Case(QUARANTINE_BLOBS, put("scheme", "plain"), ("scheme", "OUTSIDE_SET")),
     Case(QUARANTINE_KEYS, put("covers", "nothing"), ("covers", "OUTSIDE_SET")),
     Case(QUARANTINE_KEYS, put("wrapped", b"k" * 32), ("wrapped", "LENGTH")),
+    Case(QUARANTINE_KEYS, everywhere("wrapped", b"k" * 61), ("wrapped data key", "LENGTH_DIFFERS")),
+    Case(QUARANTINE_KEYS, everywhere("wrapping_key_id", b"0" * 16), ("wrapping_key_id", "NOT_TRACEABLE")),
+    Case(QUARANTINE_BLOBS, everywhere("key_id", b"0" * 16), ("key_id", "NOT_TRACEABLE")),
+    Case(QUARANTINE_REJECTED, everywhere("key_id", b"0" * 16), ("key_id", "NOT_TRACEABLE")),
+    Case(QUARANTINE_REJECTED, everywhere("blob_part", 9), ("blob_part", "NOT_TRACEABLE")),
+    Case(DECISION_ITEMS, everywhere("decision", "QUARANTINE"), ("item_id", "NOT_TRACEABLE")),
+    Case(RELEASED, put("records", 7), ("what its decision states", "NOT_TRACEABLE")),
+    Case(RELEASED, put("suite_hash", "0" * 64), ("what its decision states", "NOT_TRACEABLE")),
     Case(QUARANTINE_REJECTED, put("reason", VALUE), ("reason", "OUTSIDE_SET")),
     Case(ROSTER, put("role", VALUE), ("role", "OUTSIDE_SET")),
     Case(
