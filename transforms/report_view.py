@@ -25,6 +25,9 @@ from transforms.store import Store
 SHARD_ROWS: Final = 100_000
 """Rows that are looked at together where rows of tables must be matched; more take more passes."""
 
+_ROWS_AT_ONCE: Final = 8192
+"""Rows as Python objects take many times their size in memory."""
+
 _RUN_TIME = re.compile(r"(\d{8}t\d{6})z-.*")
 
 
@@ -126,7 +129,9 @@ class StoreView:
                 if name not in known:
                     field = FIXED_TABLES[table].field(name)
                     rows = rows.append_column(field, pa.nulls(rows.num_rows, field.type))
-            yield rows.select(columns)
+            chosen = rows.select(columns)
+            for start in range(0, chosen.num_rows, _ROWS_AT_ONCE):
+                yield chosen.slice(start, _ROWS_AT_ONCE)
 
     def added(self, table: str) -> list[FileRecord]:
         """Files of a table that runs of the period added and that are there."""
