@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from pipelines.run_erase import EraseOptions, run_erase
+from pipelines.run_reprocess import ReprocessRequest, reprocess_store
 from pipelines.run_rotation import RotationRequest, rotate_all
 from tests.pipeline.forked import forked, load_once
 from tests.pipeline.kill_worlds import at
@@ -50,6 +51,12 @@ def _erase(asked: Asked) -> Any:
     return run_erase(options, show_progress=False)
 
 
+def _reprocess(asked: Asked) -> Any:
+    store, side = str(Path(asked["folder"]) / "store"), Path(asked["keys"]) / "release"
+    contracts = (Path(asked["contracts"]),)
+    return reprocess_store(ReprocessRequest(store, side, contracts, as_of=asked["as_of"], tenants=("t1",)))
+
+
 def _rotate(asked: Asked) -> Any:
     key_rotation.COMMIT_FILES = 1  # type: ignore[misc]
     sides = (Path(asked["keys"]) / "release", (Path(asked["older"]) / "release",))
@@ -57,7 +64,7 @@ def _rotate(asked: Asked) -> Any:
 
 
 DEEDS: Final[Mapping[str, Callable[[Asked], Any]]] = MappingProxyType(
-    {"ingest": _ingest, "release": _release, "erase": _erase, "rotate": _rotate}
+    {"ingest": _ingest, "release": _release, "erase": _erase, "rotate": _rotate, "reprocess": _reprocess}
 )
 
 

@@ -12,7 +12,8 @@ PEOPLE = ("person-ada", "person-bob", "person-eve", "person-dan")
 """All but the last agree from the beginning; the last never says anything."""
 
 LIVE_DAYS = 30
-HELD, ERASED, AGED = "held", "erased", "aged"
+UNKNOWN = " unknown"
+HELD, ERASED, AGED, MOVED = "held", "erased", "aged", "moved"
 
 
 @dataclass
@@ -103,6 +104,17 @@ class Model:
         for part in self.parts:
             part.copied &= "withdrawn" not in self._words(part)
 
+    def reprocess(self, today: date) -> None:
+        """A contract that knows the unknown events has taken in those that are young enough to be opened."""
+        for part in self.rejects:
+            if (
+                part.text.endswith(UNKNOWN)
+                and part.fate == HELD
+                and part.day >= today - timedelta(days=LIVE_DAYS)
+            ):
+                part.fate = MOVED
+                self.told.append(Told(None))
+
     def may_go(self, part: Part) -> bool:
         """Whether a release may copy it: everybody who was there is known and has agreed last."""
         return part.fate == HELD and part.releasable and set(self._words(part)) <= {"early", "given"}
@@ -126,7 +138,7 @@ class Model:
 
     def gone(self) -> set[str]:
         """Content and records that must not open."""
-        return {part.text for part in (*self.parts, *self.rejects) if part.fate != HELD}
+        return {part.text for part in (*self.parts, *self.rejects) if part.fate in (ERASED, AGED)}
 
     def whole(self) -> list[str]:
         """Records that are sealed whole."""

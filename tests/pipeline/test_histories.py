@@ -31,6 +31,8 @@ STORY = (
     Step("erase", who=1),
     Step("release"),
     Step("rotate", at=20),
+    Step("reprocess", at=-3),
+    Step("reprocess"),
     Step("again"),
     Step("due", days=31),
 )
@@ -40,7 +42,7 @@ not agreed was erased; and old input comes again."""
 KILLS = st.one_of(st.just(0), st.just(0), st.integers(1, 600), st.integers(-60, -1))
 STEPS = st.builds(
     Step,
-    kind=st.sampled_from(("meet", "say", "release", "erase", "again", "late", "rotate", "due")),
+    kind=st.sampled_from(("meet", "say", "release", "erase", "again", "late", "rotate", "due", "reprocess")),
     who=st.integers(0, 3),
     more=st.integers(0, 3),
     days=st.sampled_from((0, 0, 0, 1, 16)),
