@@ -20,6 +20,7 @@ MARK = ".cofferdam-demo"
 SEED = 20260105
 FIXTURES = Path(__file__).parent / "fixtures"
 HELD = "QUARANTINE"
+CANARIES = 100
 
 
 @click.command(name="demo")
@@ -106,6 +107,7 @@ class Demo:
             split_bytes=64 << 20,
             received=datetime.now(UTC).date(),
             digest_since=None,
+            canaries=CANARIES,
         )
         return run_ingest(request, show_progress=True)
 
