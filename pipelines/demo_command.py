@@ -93,7 +93,7 @@ class Demo:
             click.echo(f"      {line}")
         self.differences += differences
 
-    def run(self, patterns: Sequence[Path], store: Path) -> dict[str, Any]:
+    def run(self, patterns: Sequence[Path], store: Path, canaries: int = 0) -> dict[str, Any]:
         """Run ingest as ``cofferdam run`` does, and return its ledger."""
         from pipelines.run_ingest import IngestRequest, run_ingest
 
@@ -107,7 +107,7 @@ class Demo:
             split_bytes=64 << 20,
             received=datetime.now(UTC).date(),
             digest_since=None,
-            canaries=CANARIES,
+            canaries=canaries,
         )
         return run_ingest(request, show_progress=True)
 
@@ -241,10 +241,14 @@ def _generate(show: Demo) -> None:
 def _generated(show: Demo) -> None:
     store, folder = show.output / "store", show.output / "events"
     show.heading(
-        "Take them apart", f"run --input {folder / 'events'} --store {store} --keys {show.keys}/ingest"
+        "Take them apart, and plant words in content that must be nowhere but sealed",
+        f"run --input {folder / 'events'} --store {store} --keys {show.keys}/ingest --canaries {CANARIES}",
     )
-    ledger = show.run([folder / "events"], store)
+    ledger = show.run([folder / "events"], store, CANARIES)
     _compare(show, json.loads((folder / "expected" / "outcomes.json").read_bytes()), ledger)
+    canaries = ledger["canaries"]  # had one been found elsewhere, the run would have failed
+    planted, searched = canaries["planted"], canaries["files_searched"]
+    click.echo(f"      {planted:,} canaries planted and sealed, none found in {searched:,} files")
 
 
 def _compare(show: Demo, expected: dict[str, Any], ledger: dict[str, Any]) -> None:
