@@ -26,6 +26,7 @@ def main(store: str, keys: str, world: str, report: str) -> None:
         registry=Path(world) / "registry",
         as_of=AS_OF,
         subjects=(SUBJECT,),
+        max_share=100.0,
         allow_test_keys=True,
     )
     looked_into: set[str] = set()
