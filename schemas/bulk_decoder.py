@@ -261,11 +261,20 @@ class _Taker:
         """Place the columns of an object, and those of the objects and arrays in it."""
         for member, column in zip(plan.members, columns, strict=True):
             if member.entry is not None:
+                self._refuse_nulls_beside(member)
                 _place(member, self._cells(member.entry, member.path, column), level)
             elif member.is_array:
                 self._take_array(member, column, level)
             elif member.below is not None:
                 self.take(member.below, column.flatten(), level)
+
+    def _refuse_nulls_beside(self, member: _Member) -> None:
+        """Leave it to the other decoders which spelling of a key counts where one of them may say null.
+
+        Arrow tells a null from nothing at all only by the text that it was in.
+        """
+        if member.alias_of is not None and b"null" in self._text:
+            raise _Refused
 
     def _take_array(self, member: _Member, column: pa.Array, level: Level) -> None:
         assert member.below is not None  # noqa: S101 - an array has elements; narrows a type

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from functools import cache
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from pipelines import run_ingest
-from schemas.contract import ContractSet, load_contracts
+from pipelines import run_drift, run_erase, run_ingest, run_reprocess, run_subject_export
+from tests.pipeline.read_once import bundled_once
 from tests.pipeline.support import RECEIVED
 from transforms.keys import create_key_directory
+
+RUNS = (run_drift, run_erase, run_ingest, run_reprocess, run_subject_export)
 
 
 @pytest.fixture(scope="session")
@@ -24,12 +25,12 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def contracts_are_read_once() -> Iterator[None]:
-    """Reading the bundled contracts takes as long as a small run: runs in this process share them."""
-    bundled = cache(load_contracts)
+    """Runs in this process share the bundled contracts, and Beam looks for no translations of its help.
 
-    def load(files: Iterable[Path] | None = None) -> ContractSet:
-        return load_contracts(files) if files is not None else bundled()
-
+    It makes dozens of argument parsers a run, each of which would look on the disk.
+    """
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run_ingest, "load_contracts", load)
+        patch.setenv("LANGUAGE", "C")
+        for module in RUNS:
+            patch.setattr(module, "load_contracts", bundled_once)
         yield

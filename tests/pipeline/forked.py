@@ -13,15 +13,15 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterable
-from functools import cache
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from schemas.contract import ContractSet, bundled_contract_files, load_contracts
+from schemas.contract import bundled_contract_files
 from schemas.errors import CofferdamError
 from tests.pipeline.crash_child import Killer, half_writes
+from tests.pipeline.read_once import bundled_once
 
 
 class Ended(NamedTuple):
@@ -113,14 +113,3 @@ def load_once() -> None:
     bundled_once(bundled_contract_files())
     gc.collect()
     gc.freeze()
-
-
-def bundled_once(files: Iterable[Path]) -> ContractSet:
-    """Contracts, of which the bundled ones are read once: that takes as long as a small run."""
-    chosen = tuple(files)
-    return _bundled(chosen) if list(chosen) == bundled_contract_files() else load_contracts(chosen)
-
-
-@cache
-def _bundled(files: tuple[Path, ...]) -> ContractSet:
-    return load_contracts(files)

@@ -74,6 +74,21 @@ def test_a_line_that_is_taken_reads_the_same_carefully(
         assert plain(level) == plain(read)
 
 
+@pytest.mark.parametrize(
+    "members",
+    ['"topic":null,"Topic":""', '"Topic":"a","topic":null', '"topic":"a","Topic":null', '"Topic":"a"'],
+)
+def test_a_null_beside_another_spelling_of_its_key_reads_the_same(shape: EventShape, members: str) -> None:
+    line = b'{"event":"test.one","payload":{"object":{%b}}}' % members.encode()
+    rows, level, left = BulkDecoder(shape, learned_from(shape, [line])).decode([line])
+    assert sorted(rows + left) == [0]
+    if rows:
+        read = careful(shape, line)
+        assert read is not None
+        assert level is not None
+        assert plain(level) == plain(read)
+
+
 @settings(max_examples=300)
 @given(group=st.lists(lines(), min_size=1, max_size=80))
 def test_groups_are_taken_whole_in_parts_or_not_at_all(shape: EventShape, group: list[bytes]) -> None:
