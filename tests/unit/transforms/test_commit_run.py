@@ -66,7 +66,7 @@ def test_a_run_that_adds_up_is_committed_with_its_ledger(tmp_path: Path) -> None
 
     ledger = commit_run(chosen, SEAL, files, counts(), read())
 
-    store = Store.open(str(tmp_path))
+    store = Store.open(str(tmp_path), SEAL)
     assert set(store.tables()) == {CALLS, LEDGER}
     assert store.read_table(CALLS).num_rows == 2
     manifest = store.snapshot.of_run(RUN)
