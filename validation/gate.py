@@ -10,6 +10,7 @@ suite gives it. Anything else raises `PromiseBroken`, and the caller holds the w
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -28,12 +29,17 @@ FOREIGN_WORD: Final = "no word of any closed set"
 _ProbeRow = tuple[str | None, ...]
 _MEMORY_LIMIT: Final = 200_000
 
+# Great Expectations keeps its project and the batch that was asked for last for the whole process. A worker of
+# a cluster decides on several threads, and one would validate the batch of another.
+_ONE_AT_A_TIME: Final = threading.Lock()
+
 
 class Gate:
     """Judges fact rows by suites, and remembers verdicts by suite and row.
 
     One a worker: it holds a Great Expectations context, which cannot be pickled, so a gate travels without
-    its context and its memory. Great Expectations is imported when the first row is judged.
+    its context and its memory. Great Expectations is imported when the first row is judged. Threads may share
+    a gate; they judge one after another.
     """
 
     def __init__(self) -> None:
@@ -56,6 +62,10 @@ class Gate:
             PromiseBroken: `GATE_NOT_PROVEN`: the verdicts cannot be relied upon; hold the batch.
         """
         pinned, distinct = suite.hash, list(dict.fromkeys(rows))
+        with _ONE_AT_A_TIME:
+            return self._judge(suite, pinned, distinct)
+
+    def _judge(self, suite: Suite, pinned: str, distinct: Sequence[FactRow]) -> dict[FactRow, Verdict]:
         if len(self._verdicts) > _MEMORY_LIMIT:
             self._verdicts.clear()
         new = [row for row in distinct if (pinned, row) not in self._verdicts]

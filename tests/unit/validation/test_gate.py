@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 
 from schemas.errors import PromiseBroken
 from tests.unit.validation.judging import PlainGate, shipped_policies
-from validation.facts import FactTable, item_table
+from validation.facts import FactRow, FactTable, item_table
 from validation.gate import (
     ROW,
     Gate,
@@ -76,6 +78,20 @@ def test_equal_rows_are_judged_once() -> None:
     gate.judge(SUITE, [("red", "round")] * 5)
     gate.judge(SUITE, [("red", "round")])
     assert (gate.runs, gate.rows_judged) == (1, 1)
+
+
+def test_threads_may_share_gates() -> None:
+    """A worker of a cluster decides on several threads; Great Expectations keeps state for the process."""
+    other = replace(SUITE, name="other", expectations=SUITE.expectations[:5])
+    gates = (Gate(), Gate())
+    jobs = [(gates[at % 2], (SUITE, other)[at // 2 % 2], row) for at in range(4) for row in _all_rows()]
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(lambda job: job[0].judge(job[1], [job[2]])[job[2]], jobs))
+    assert found == [PlainGate().judge(suite, [row])[row] for _, suite, row in jobs]
+
+
+def _all_rows() -> list[FactRow]:
+    return list(itertools.product(*TABLE.columns.values()))
 
 
 def test_no_rows_need_no_verdict(gate: Gate) -> None:
