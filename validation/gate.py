@@ -29,8 +29,8 @@ FOREIGN_WORD: Final = "no word of any closed set"
 _ProbeRow = tuple[str | None, ...]
 _MEMORY_LIMIT: Final = 200_000
 
-# Great Expectations keeps its project and the batch that was asked for last for the whole process. A worker of
-# a cluster decides on several threads, and one would validate the batch of another.
+# Great Expectations keeps its project, and the batch that was asked for last, for the whole process. A worker
+# of a cluster decides on several threads, and one would validate the batch of another.
 _ONE_AT_A_TIME: Final = threading.Lock()
 
 
