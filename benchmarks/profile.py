@@ -1,9 +1,9 @@
 """Where the time of a run goes, by function of ours: ``python -m benchmarks.profile --events 200000``.
 
 A thread looks at the stacks of all others a few hundred times a second, while the whole pipeline runs in this
-process. A sample counts for the innermost function of ours on a stack, so time inside msgspec, Arrow or
-cryptography counts for whoever called them. Waiting threads do not count. It names shares, not seconds: the
-sampler itself takes a few percent.
+process. The CPU time that a thread has used since the last look counts for the innermost function of ours on
+its stack: time inside msgspec, Arrow or cryptography counts for whoever called them; waiting, for the disk or a
+processor, counts for nobody. The sampler itself takes a few percent.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import shutil
 import sys
 import tempfile
 import threading
+import time
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -31,24 +32,33 @@ from transforms.keys import create_key_directory
 ROOT = str(Path(__file__).resolve().parents[1])
 ROOMS = ("schemas", "transforms", "validation", "pipelines")
 INTERVAL_SECONDS = 0.003
-_WAITING = ("wait", "_wait_for_tstate_lock", "get", "select", "poll", "_bootstrap")
 ENGINE = "(Beam and waiting for it)"
 
 
 class Sampler(threading.Thread):
-    """Counts, by function of ours, how often it was at work."""
+    """Adds up CPU nanoseconds by function of ours."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
         self.counts: Counter[str] = Counter()
         self._done = threading.Event()
+        self._used: dict[int, int] = {}
 
     def run(self) -> None:
         """Take samples until `stop`."""
         while not self._done.wait(INTERVAL_SECONDS):
             for thread, frame in sys._current_frames().items():
-                if thread != self.ident and frame.f_code.co_name not in _WAITING:
-                    self.counts[place_of(frame)] += 1
+                if thread != self.ident:
+                    self.counts[place_of(frame)] += self._used_since(thread)
+
+    def _used_since(self, thread: int) -> int:
+        try:
+            used = time.clock_gettime_ns(time.pthread_getcpuclockid(thread))
+        except OSError:  # the thread ended after its stack was looked at
+            return 0
+        since = used - self._used.get(thread, used)
+        self._used[thread] = used
+        return since
 
     def stop(self) -> None:
         """Take no more samples."""
@@ -69,7 +79,7 @@ def place_of(frame: FrameType | None) -> str:
 
 
 def profile(events: Path, folder: Path) -> Counter[str]:
-    """Samples of one run over a folder of events."""
+    """CPU nanoseconds, by function, of one run over a folder of events."""
     create_key_directory(folder / "keys", created=datetime.now(UTC).date())
     request = IngestRequest(
         patterns=(str(events),),
@@ -96,11 +106,12 @@ def print_profile(counts: Counter[str], console: Console, rows: int = 25) -> Non
     for place, number in ours.items():
         modules[place.split(":")[0]] += number
     for title, shares in (("module", modules), ("function", ours)):
-        table = Table(title=f"Samples by {title}", title_justify="left")
+        table = Table(title=f"CPU time by {title}", title_justify="left")
         table.add_column(title)
         table.add_column("share", justify="right")
+        table.add_column("ms", justify="right")
         for place, number in shares.most_common(rows):
-            table.add_row(place, f"{100 * number / ours.total():.1f} %")
+            table.add_row(place, f"{100 * number / ours.total():.1f} %", f"{number / 1e6:,.0f}")
         console.print(table)
 
 
