@@ -55,7 +55,7 @@ from transforms.release_sink import CommitRelease, LookAgain, LostTasks, when_ch
 from transforms.release_steps import DecideMeetings, FindPeople, OpenAndWrite
 from transforms.telemetry_scopes import ReadTelemetry
 
-_PEOPLE = "people"
+_PEOPLE, _DOUBTS = "people", "doubts"
 
 
 def build_release(
@@ -76,7 +76,7 @@ def build_release(
 
     scopes = pipeline | "ReadTelemetry" >> ReadTelemetry(settings)  # scopes by meeting
     telemetry = {"scopes": scopes, **first[_PEOPLE]} | "DecideTelemetry" >> DecideTelemetry(
-        settings, rules, first[OWNERLESS], first[READ]
+        settings, rules, first[_DOUBTS], first[READ]
     )
     done = (written[FILES], written[COUNTS], first[FILES], telemetry[FILES])
     sighting = start | "LookAgain" >> LookAgain(settings, rules.registry_hash, done)  # Sighting
@@ -157,9 +157,9 @@ def _decided(
         COUNTS: decided[COUNTS],
         WITNESSED: decided[WITNESSED],
         READ: records[READ],
-        OWNERLESS: records[OWNERLESS],
         SIGHTED: records[SIGHTED],
-        _PEOPLE: {"roster": roster[ROWS], **people},
+        _DOUBTS: doubts,
+        _PEOPLE: {"roster": roster[ROWS], "signals": signals[MEETINGS], **people},
     }
 
 

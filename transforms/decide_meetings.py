@@ -19,7 +19,7 @@ import pyarrow as pa
 from schemas.consent_sets import POSITIVE_STATUSES
 from schemas.tables import UNREADABLE
 from transforms.collector import collector_paused
-from transforms.consent_intake import NOTHING_ATTESTED, Attested, Link, decode_row
+from transforms.consent_intake import Link, decode_row
 from transforms.decision_ids import decision_id, instant_text
 from transforms.decision_tables import (
     DecidedRows,
@@ -27,18 +27,18 @@ from transforms.decision_tables import (
     MeetingDecisions,
     tables_together,
 )
-from transforms.deletion_holds import held_by
+from transforms.deletion_holds import held_by, reported_people
 from transforms.people_outcomes import (
     ANY_PURPOSE,
     Codes,
     MeetingPeople,
     PersonRecord,
-    Present,
     Question,
     Refusal,
+    present,
     unix_instant,
 )
-from transforms.presence import ItemClass, Person, meeting_classes
+from transforms.presence import ItemClass, meeting_classes
 from transforms.presence_items import ItemColumns
 from transforms.presence_roster import RosterRow, rosters_together
 from transforms.release_rules import ReleaseRules, decider_of
@@ -208,7 +208,8 @@ class _Meeting:
         instants = self._instants()
         self._classes = meeting_classes(items, roster, persons, instants=instants, labels=_LABELS)
         attested = {link.person: link.attested for link in given.links}
-        self._present = [_present(one, attested) for one in self._classes.people]
+        reported = self._reported(items)
+        self._present = [present(one, attested, reported) for one in self._classes.people]
         self._peoples: dict[str | None, MeetingPeople] = {}
         self._questions: dict[tuple[str | None, str, tuple[str, ...], str, Refusal | None], Question] = {}
         self._asked: list[_Asked] = []
@@ -276,6 +277,13 @@ class _Meeting:
         as_of = read_instant(self._rules.request.as_of)
         return sorted({unix_instant(time) for time in (*times, as_of) if time is not None})
 
+    def _reported(self, items: ItemColumns) -> set[str]:
+        """People whose deletion is reported; in the content lane, what they agreed to is disputed instead."""
+        if self._given.lane != SERVICE:
+            return set()
+        rows = {person: [one.fields for one in own] for person, own in self._given.records.items()}
+        return reported_people(rows, items.distinct("tenant_join"))
+
     def _class_row(self, asked: _Asked) -> dict[str, Any]:
         """The row of a class for one purpose, still without its id."""
         one, answer = asked.one, self._shared.answers[asked.key]
@@ -324,7 +332,8 @@ class _Meeting:
         fields["regions"] = [*fields.get("regions", ()), *one.regions, *(() if one.presence else (None,))]
         if one.recorded_end is not None:
             fields["recorded_end"] = instant_text(one.recorded_end)
-        if is_deleted and self._rules.asks_nobody(purpose) and not self._rules.is_to_be_erased(fields):
+        asks_nobody = self._given.lane == SERVICE or self._rules.asks_nobody(purpose)
+        if is_deleted and asks_nobody and not self._rules.is_to_be_erased(fields):
             fields["erasure_requested"] = None  # a request that nobody can verify holds, and destroys nothing
         return fields if self._given.lane == CONTENT else {**fields, **service_fields(one, fields)}
 
@@ -388,10 +397,3 @@ def _by_position(decision: Decision, subjects: int) -> list[PersonOutcome | None
         if outcome.position < subjects:  # behind them stands at most `_SOMEBODY`
             found[outcome.position] = outcome
     return found
-
-
-def _present(person: Person, attested: Mapping[str | None, Attested]) -> Present:
-    """A person of the roster with what the registry attests; only one of the keys can be registered."""
-    known = [attested[key] for key in person.keys if attested.get(key, NOTHING_ATTESTED) != NOTHING_ATTESTED]
-    found = known[0] if len(known) == 1 else NOTHING_ATTESTED
-    return Present(person.key, person.identified, person.keys, found)

@@ -22,8 +22,9 @@ from transforms.collector import collector_paused
 from transforms.consent_intake import IntakeCounts
 from transforms.decide_meetings import GATHERED_CELLS, DecisionLabels, MeetingInput, decide_together
 from transforms.decision_tables import MeetingDecisions
+from transforms.deletion_holds import PIECES
 from transforms.faults import value_free
-from transforms.gather_meetings import ShardPeople, meeting_of
+from transforms.gather_meetings import ShardPeople, ShardSignals, meeting_of
 from transforms.manifests import FileRecord
 from transforms.meeting_joins import HOME, concat, slices
 from transforms.parquet_files import TableWriter
@@ -81,7 +82,8 @@ def as_items(scopes: pa.Table) -> pa.Table:
         for column in _ITEMS
     ]
     table = pa.table(columns, names=_ITEMS.names).cast(_ITEMS)
-    return table.append_column("ambiguous", pa.array([False] * len(scopes)))
+    marked = table.append_column("ambiguous", pa.array([False] * len(scopes)))
+    return marked.append_column(PIECES, scopes.column(PIECES))
 
 
 def decision_rows(scopes: pa.Table, decisions: MeetingDecisions) -> pa.Table:
@@ -133,12 +135,12 @@ class DecideTelemetry(beam.PTransform[Any, Any]):
 
     settings: ReleaseSettings
     rules: ReleaseRules = field(repr=False)
-    ownerless: Any = field(repr=False)
+    doubts: tuple[Any, Any] = field(repr=False)
     read: Any = field(repr=False)
 
     def expand(self, inputs: Mapping[str, Any]) -> Any:
-        """scopes, roster, links, rows, by meeting -> FileRecord; `counts`: TelemetryCounts."""
-        sides = [beam.pvalue.AsList(self.ownerless), beam.pvalue.AsSingleton(self.read)]
+        """scopes, roster, signals, links, rows, by meeting -> FileRecord; `counts`: TelemetryCounts."""
+        sides = [*map(beam.pvalue.AsList, self.doubts), beam.pvalue.AsSingleton(self.read)]
         step = _DecideScopes(self.settings, self.rules)
         return (
             dict(inputs)
@@ -165,11 +167,12 @@ class _DecideScopes(beam.DoFn):
         self,
         keyed: tuple[str, Mapping[str, Iterable[bytes]]],
         ownerless: Sequence[bytes],
+        anywhere: Sequence[bytes],
         read: IntakeCounts,
     ) -> None:
         with value_free("gather telemetry"), collector_paused():
             self._records_seen = read.fingerprint
-            for scopes, given in self._gather(keyed[1], ownerless):
+            for scopes, given in self._gather(keyed[1], ownerless, anywhere):
                 self._waiting.append((scopes, given))
                 self._cells += given.cells
                 if self._cells >= GATHERED_CELLS:
@@ -184,15 +187,16 @@ class _DecideScopes(beam.DoFn):
         yield beam.pvalue.TaggedOutput(COUNTS, _at_end(self._counts))
 
     def _gather(
-        self, found: Mapping[str, Iterable[bytes]], ownerless: Sequence[bytes]
+        self, found: Mapping[str, Iterable[bytes]], ownerless: Sequence[bytes], anywhere: Sequence[bytes]
     ) -> Iterator[tuple[pa.Table, MeetingInput]]:
         scopes = concat(found["scopes"], _PLACED).sort_by("scope_id")
         if not scopes.num_rows:
             return
-        people = ShardPeople(found)
+        people, signals = ShardPeople(found), ShardSignals(found["signals"], anywhere)
         items = dict(slices(as_items(scopes), scopes.column(HOME)))
         for home, own in slices(scopes.drop_columns([HOME]), scopes.column(HOME)):
-            yield own, MeetingInput(meeting_of(home), items[home], *people.of(home), ownerless, lane=SERVICE)
+            known = (*people.of(home), ownerless, signals.about(home))
+            yield own, MeetingInput(meeting_of(home), items[home], *known, lane=SERVICE)
 
     def _decide(self) -> None:
         labels = DecisionLabels(self._settings.run_id, DECIDE, self._records_seen)

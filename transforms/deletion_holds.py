@@ -7,7 +7,7 @@ an objection of which nobody can tell whose it is. Neither depends on when it ar
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -21,6 +21,12 @@ from transforms.roster import JOIN_ID_SUFFIX
 from transforms.signals import PERSON, PIECE, TENANT
 
 NO_SIGNALS: Final = FIXED_TABLES[SIGNALS].empty_table()
+
+PIECES: Final = "pieces"
+"""Column of scopes of telemetry: the messages and documents that their rows lie beside."""
+
+REPORTED: Final = "reported"
+"""Member of a row of records that no record is behind, only the report of a person's deletion."""
 
 
 def about_meetings(signals: pa.Table) -> pa.Table:
@@ -56,14 +62,29 @@ def person_rows(signals: pa.Table) -> Iterator[tuple[str, bytes]]:
 
 
 def _unsigned_no(scope: str) -> dict[str, Any]:
-    return {"status": "withdrawn", "purposes": ["*"], "scope": scope, "sig_ok": False}
+    return {"status": "withdrawn", "purposes": ["*"], "scope": scope, "sig_ok": False, REPORTED: True}
+
+
+def reported_people(rows: Mapping[str, Iterable[Mapping[str, Any]]], tenants: Iterable[str]) -> set[str]:
+    """Keys of people of whom a source reports a deletion, in some accounts or in one that is not known.
+
+    Args:
+        rows: Rows of records by person key.
+        tenants: Join pseudonyms of the accounts.
+    """
+    scopes = {"global", *(f"tenant:{tenant}" for tenant in tenants)}
+    return {
+        person
+        for person, own in rows.items()
+        if any(row.get(REPORTED) is True and row.get("scope") in scopes for row in own)
+    }
 
 
 def held_by(items: pa.Table, signals: Iterable[pa.Table]) -> npt.NDArray[np.bool_]:
     """Which items of a meeting are named by a signal.
 
     Args:
-        items: Rows of the items table, all of one meeting or of none.
+        items: Rows of the items table, all of one meeting or of none; or scopes of telemetry as such rows.
         signals: Rows of the table of signals: those about the meeting, and those about anything.
     """
     held = np.zeros(items.num_rows, dtype=bool)
@@ -73,6 +94,17 @@ def held_by(items: pa.Table, signals: Iterable[pa.Table]) -> npt.NDArray[np.bool
             return np.ones(items.num_rows, dtype=bool)
         if names:
             held |= _named(items, "piece_join", table, PIECE) | _named(items, "tenant_join", table, TENANT)
+            if PIECES in items.column_names:
+                held |= _beside(items.column(PIECES), table)
+    return held
+
+
+def _beside(pieces: pa.ChunkedArray, signals: pa.Table) -> npt.NDArray[np.bool_]:
+    """Which scopes lie beside a message that is named, or beside one that cannot be read."""
+    whole = pieces.combine_chunks()
+    named = pa.table({"piece_join": whole.flatten()})
+    held = np.zeros(len(whole), dtype=bool)
+    held[pc.list_parent_indices(whole).to_numpy()[_named(named, "piece_join", signals, PIECE)]] = True
     return held
 
 
@@ -92,8 +124,10 @@ def _named(items: pa.Table, column: str, signals: pa.Table, word: str) -> npt.ND
 
 __all__ = [
     "NO_SIGNALS",
+    "PIECES",
     "about_anything",
     "about_meetings",
     "held_by",
     "person_rows",
+    "reported_people",
 ]

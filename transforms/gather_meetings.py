@@ -49,18 +49,33 @@ def gather_meetings(
         return
     with collector_paused():
         people = ShardPeople(found)
-    signals = concat(found["signals"], _SIGNALS)
-    reported = dict(slices(signals.drop_columns([HOME]), signals.column(HOME)))
-    of_any = concat(anywhere, FIXED_TABLES[SIGNALS])
+    signals = ShardSignals(found["signals"], anywhere)
     ordered = items.sort_by(_ORDER)
     for home, own in slices(ordered.drop_columns([HOME]), ordered.column(HOME)):
-        about = (reported[home], of_any) if home in reported else (of_any,)
-        yield MeetingInput(meeting_of(home), own, *people.of(home), ownerless, about)
+        yield MeetingInput(meeting_of(home), own, *people.of(home), ownerless, signals.about(home))
 
 
 def meeting_of(home: str) -> str | None:
     """The meeting of a group that is decided together; None for a part of what has no meeting."""
     return None if home.startswith(NO_MEETING) else home
+
+
+class ShardSignals:
+    """What is reported to be deleted of the meetings of a shard.
+
+    Args:
+        found: Packed tables of the shard's signals.
+        anywhere: Packed tables of signals that may be about any meeting.
+    """
+
+    def __init__(self, found: Iterable[bytes], anywhere: Iterable[bytes]) -> None:
+        signals = concat(found, _SIGNALS)
+        self._reported = dict(slices(signals.drop_columns([HOME]), signals.column(HOME)))
+        self._of_any = concat(anywhere, FIXED_TABLES[SIGNALS])
+
+    def about(self, home: str) -> tuple[pa.Table, ...]:
+        """The signals that may be about a meeting."""
+        return (self._reported[home], self._of_any) if home in self._reported else (self._of_any,)
 
 
 class ShardPeople:

@@ -27,7 +27,6 @@ from transforms.people_joins import tuples
 from transforms.release_reading import Keyed
 from transforms.release_rules import SINK, ReleaseRules
 from transforms.release_settings import ReleaseSettings
-from transforms.store import Store
 from transforms.witness_releases import WITNESSED_SCHEMA
 from transforms.written_rows import ITEM_COLUMNS, decision_findings, item_findings
 from validation.decisions import RELEASE
@@ -108,7 +107,7 @@ def _shards(table: pa.Table, column: str, digits: int) -> Iterator[Keyed]:
 
 
 def _batches(record: FileRecord, settings: ReleaseSettings, columns: list[str] | None) -> Iterator[pa.Table]:
-    for batch in Store.open(settings.store).scan(record.table, columns, records=[record]):
+    for batch in settings.opened().scan(record.table, columns, records=[record]):
         yield pa.Table.from_batches([batch])
 
 

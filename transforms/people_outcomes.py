@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from transforms.consent_intake import NOTHING_ATTESTED, Attested, decode_row
+from transforms.presence import Person as Attendee
 from transforms.shared_cases import SharedCases
 from validation.cases import Case
 from validation.cases import Registry as RulesRegistry
@@ -86,6 +87,18 @@ class Present:
             return {"identified": False, "featured": True}
         known = {name: value for name, value in self.attested._asdict().items() if value is not None}
         return {"id": self.key, "identified": True, "featured": True, **known}
+
+
+def present(one: Attendee, attested: Mapping[str | None, Attested], reported: set[str]) -> Present:
+    """A person of the roster with what the registry attests; only one of the keys can be registered.
+
+    Whose deletion a source has reported may have opted out, whatever was attested before.
+    """
+    known = [attested[key] for key in one.keys if attested.get(key, NOTHING_ATTESTED) != NOTHING_ATTESTED]
+    found = known[0] if len(known) == 1 else NOTHING_ATTESTED
+    if not reported.isdisjoint(one.keys):
+        found = found._replace(opt_out=None)
+    return Present(one.key, one.identified, one.keys, found)
 
 
 class _RefusedBook(RecordBook):

@@ -23,7 +23,6 @@ from transforms.manifests import FileRecord, Snapshot
 from transforms.meeting_joins import concat, shards_by
 from transforms.parquet_files import TableWriter
 from transforms.release_settings import ReleaseSettings
-from transforms.store import Store
 from transforms.store_files import open_files
 
 _SCHEMA: Final = FIXED_TABLES[CONSENT_RECORDS]
@@ -93,7 +92,7 @@ class NoteRecords(beam.PTransform[Any, Any]):
 
 def _earlier(_: object, settings: ReleaseSettings) -> Iterator[tuple[str, bytes]]:
     with value_free("list records seen"):
-        store = Store.at(settings.store, settings.base)
+        store = settings.opened()
         if CONSENT_RECORDS in store.tables():
             for batch in store.scan(CONSENT_RECORDS, ["digest"]):
                 yield from shards_by(pa.Table.from_batches([batch]), "digest", settings.digits)
@@ -105,7 +104,7 @@ def _note(
     with value_free("note records"):
         sighted = concat(shard[1]["sighted"], SIGHTED_SCHEMA)
         earlier = concat(shard[1]["earlier"], _DIGESTS)
-        unseen_by = last_release(Store.at(settings.store, settings.base).snapshot, as_of)
+        unseen_by = last_release(settings.opened().snapshot, as_of)
         rows = first_seen(sighted, earlier, settings.run_id, as_of, unseen_by)
         if rows.num_rows:
             files = open_files(settings.store)

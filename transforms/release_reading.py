@@ -131,23 +131,23 @@ class _Scan(beam.PTransform[Any, Any]):
 
     def expand(self, starts: Any) -> Any:
         """Anything -> table, in batches."""
-        store = self.settings.store
+        settings, table = self.settings, self.table
         return (
             starts
-            | "Files" >> beam.FlatMap(_paths, store, self.table)
+            | "Files" >> beam.FlatMap(_paths, settings, table)
             | "Spread" >> beam.Reshuffle()
-            | "Read" >> beam.FlatMap(_read, store, self.table, self.columns).with_output_types(pa.Table)
+            | "Read" >> beam.FlatMap(_read, settings, table, self.columns).with_output_types(pa.Table)
         )
 
 
-def _paths(_: object, store: str, table: str) -> list[str]:
+def _paths(_: object, settings: ReleaseSettings, table: str) -> list[str]:
     with value_free("list files"):
-        return [record.path for record in Store.open(store).files(table)]
+        return [record.path for record in settings.opened().files(table)]
 
 
-def _read(path: str, store: str, table: str, columns: list[str] | None) -> Iterator[pa.Table]:
+def _read(path: str, settings: ReleaseSettings, table: str, columns: list[str] | None) -> Iterator[pa.Table]:
     with value_free("read store"):
-        opened = Store.open(store)
+        opened = settings.opened()
         record = opened.snapshot.live[path]
         for batch in opened.scan(table, columns, records=[record]):
             yield pa.Table.from_batches([batch])

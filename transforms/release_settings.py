@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+
+from transforms.store import Store
 
 
 @dataclass(frozen=True)
@@ -27,3 +30,16 @@ class ReleaseSettings:
     registry: str
     version: str = ""
     digits: int = 1
+
+    def opened(self) -> Store:
+        """The store as the launching process has found and checked it, read once a worker.
+
+        Raises:
+            InfrastructureFault: It is damaged, or another one by now (``STORE_CHANGED``).
+        """
+        return _opened(self.store, self.base)
+
+
+@lru_cache(maxsize=1)
+def _opened(root: str, base: str) -> Store:
+    return Store.at(root, base)

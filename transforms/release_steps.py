@@ -255,8 +255,8 @@ class OpenAndWrite(beam.PTransform[Any, Any]):
         """Tasks by data key -> FileRecord; `counts`: Openings; `unplaced`: number that lies nowhere."""
         places = (
             tasks.pipeline
-            | "BlobStore" >> beam.Create([self.settings.store], reshuffle=False)
-            | "BlobPlaces" >> beam.FlatMap(_places, self.settings.digits)
+            | "BlobStore" >> beam.Create([self.settings], reshuffle=False)
+            | "BlobPlaces" >> beam.FlatMap(_places)
         )
         located = (
             {
@@ -275,10 +275,10 @@ class OpenAndWrite(beam.PTransform[Any, Any]):
         return {FILES: written[FILES], COUNTS: written[COUNTS], UNPLACED: located[UNPLACED]}
 
 
-def _places(store: str, digits: int) -> Iterator[Keyed]:
+def _places(settings: ReleaseSettings) -> Iterator[Keyed]:
     with value_free("list blobs"):
-        for places in blob_places(Store.open(store)):
-            yield from shards_by(places, "key_id", digits)
+        for places in blob_places(settings.opened()):
+            yield from shards_by(places, "key_id", settings.digits)
 
 
 def _place(keyed: tuple[str, Mapping[str, Iterable[bytes]]]) -> Iterator[Any]:
@@ -321,7 +321,7 @@ class _OpenFile(beam.DoFn):
     def process(self, keyed: tuple[str, Iterable[bytes]]) -> None:
         with value_free("open content"), collector_paused():
             if self._releaser is None:
-                self._store = Store.at(self._settings.store, self._settings.base)
+                self._store = self._settings.opened()
                 self._releaser = ContentReleaser(
                     self._store, self._keys, self._settings.run_id, self._purposes
                 )

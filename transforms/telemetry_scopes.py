@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 import transforms.arrow_coder  # noqa: F401 - registers the coder of tables
-from schemas.tables import QUARANTINE_ITEMS, ROSTER, TELEMETRY, fact, leaves, telemetry_columns
+from schemas.tables import QUARANTINE_ITEMS, ROSTER, SIGNALS, TELEMETRY, fact, leaves, telemetry_columns
 from transforms.collector import collector_paused
 from transforms.faults import value_free
 from transforms.meeting_joins import HOME, NO_MEETING, concat, groups, shards_by, shards_by_home
@@ -39,12 +39,14 @@ SCOPE_SCHEMA: Final = pa.schema(
         ("rows", pa.int64()),
         ("tenant_join", pa.string()),
         ("meeting_join", pa.string()),
+        ("pieces", pa.list_(pa.string())),
     ]
 )
-"""One table's rows about one meeting; `tenant` and `meeting` are telemetry's pseudonyms."""
+"""One table's rows about one meeting; `tenant` and `meeting` are telemetry's pseudonyms. `pieces` are the
+messages and documents, under the join key, that are sealed items of the same events."""
 
 _PLACED_SCHEMA: Final = SCOPE_SCHEMA.append(pa.field(HOME, pa.string()))
-_ROWS, _LINK, _PERSON = "rows", "link", "person"
+_ROWS, _LINK, _PERSON, _PIECE = "rows", "link", "person", "piece"
 _FOUND_SCHEMA: Final = pa.schema(
     [
         *((name, pa.string()) for name in ("what", "tenant", "meeting", "first", "second")),
@@ -52,17 +54,23 @@ _FOUND_SCHEMA: Final = pa.schema(
     ]
 )
 """What is known of a meeting of telemetry: how many rows (of a table and kind), whose meeting it is (tenant
-and meeting under the join key), or who occurs in it (table, participant)."""
+and meeting under the join key), who occurs in it (table, participant), or which messages (table, piece)."""
 
 _SEEN_SCHEMA: Final = pa.schema(
     [(name, pa.string()) for name in ("event_id", "table", "kind", "tenant", "meeting", "participant")]
 )
 _KNOWN_SCHEMA: Final = pa.schema(
-    [(name, pa.string()) for name in ("event_id", "tenant_join", "meeting_join", "event")]
+    [(name, pa.string()) for name in ("event_id", "tenant_join", "meeting_join", "event", "piece_join")]
 )
 _COMINGS: Final = ("join", "leave", "enter")
 _LINKING: Final = (ROSTER, QUARANTINE_ITEMS)
 """Tables that hold event ids together with the join pseudonyms of their meetings."""
+
+_LACKING: Final[Mapping[str, Mapping[str, str | None]]] = {
+    ROSTER: {"piece_join": None},
+    QUARANTINE_ITEMS: {"event": ""},
+}
+"""Columns of `_KNOWN_SCHEMA` that they do not have, and what stands there."""
 
 _KIND_OF_CLASS: Final = (
     ("service.diagnostics", "network_diag"),
@@ -95,7 +103,7 @@ def kind_of_table(schema: pa.Schema) -> str:
 
 def basis_of(store: Store) -> str:
     """Names exactly the files that decisions about telemetry are made from."""
-    tables = {*telemetry_tables(store), *_LINKING}
+    tables = {*telemetry_tables(store), *_LINKING, SIGNALS}
     paths = sorted(record.path for record in store.snapshot.live.values() if record.table in tables)
     return hashlib.sha256("\n".join(paths).encode()).hexdigest()
 
@@ -110,13 +118,10 @@ class ReadTelemetry(beam.PTransform[Any, Any]):
         """Nothing -> scopes by meeting."""
         return (
             pipeline
-            | "Store" >> beam.Create([self.settings.store], reshuffle=False)
+            | "Store" >> beam.Create([self.settings], reshuffle=False)
             | "Files" >> beam.FlatMap(_files)
             | "Spread" >> beam.Reshuffle()
-            | "Read"
-            >> beam.FlatMap(_read, self.settings.store, self.settings.digits).with_output_types(
-                tuple[str, tuple[bool, bytes]]
-            )
+            | "Read" >> beam.FlatMap(_read, self.settings).with_output_types(tuple[str, tuple[bool, bytes]])
             | "ByEvent" >> beam.GroupByKey()
             | "Link" >> beam.FlatMap(_linked, self.settings.digits).with_output_types(tuple[str, bytes])
             | "ByScope" >> beam.GroupByKey()
@@ -124,30 +129,31 @@ class ReadTelemetry(beam.PTransform[Any, Any]):
         )
 
 
-def _files(store: str) -> list[str]:
+def _files(settings: ReleaseSettings) -> list[str]:
     with value_free("list telemetry"):
-        opened = Store.open(store)
+        opened = settings.opened()
         tables = telemetry_tables(opened)
         # Rosters and items are read for their event ids alone, and only if there is something to link.
         return [record.path for table in [*tables, *_LINKING] if tables for record in opened.files(table)]
 
 
-def _read(path: str, store: str, digits: int) -> Iterator[tuple[str, tuple[bool, bytes]]]:
+def _read(path: str, settings: ReleaseSettings) -> Iterator[tuple[str, tuple[bool, bytes]]]:
     """Rows with their event ids, and whether they tell whose meeting an event is of."""
     with value_free("read telemetry"):
-        opened = Store.open(store)
+        opened = settings.opened()
         record = opened.snapshot.live[path]
         links = record.table in _LINKING
         schema = _KNOWN_SCHEMA if links else _SEEN_SCHEMA
-        words = {} if links else {"table": record.table, "kind": kind_of_table(opened.schema(record.table))}
-        if record.table == QUARANTINE_ITEMS:
-            words = {"event": ""}
+        words = _LACKING.get(record.table)
+        if words is None:
+            words = {"table": record.table, "kind": kind_of_table(opened.schema(record.table))}
         columns = [name for name in schema.names if name not in words]
         for batch in opened.scan(record.table, columns, records=[record]):
             rows = pa.Table.from_batches([batch])
             for name, word in words.items():
-                rows = rows.append_column(name, pa.repeat(pa.scalar(word), len(rows)))
-            for shard, content in shards_by(rows.select(schema.names).cast(schema), "event_id", digits):
+                rows = rows.append_column(name, pa.repeat(pa.scalar(word, pa.string()), len(rows)))
+            placed = rows.select(schema.names).cast(schema)
+            for shard, content in shards_by(placed, "event_id", settings.digits):
                 yield shard, (links, content)
 
 
@@ -162,10 +168,14 @@ def _linked(shard: tuple[str, Iterable[tuple[bool, bytes]]], digits: int) -> Ite
         linked = seen.select(["event_id", *_PAIR]).join(places, "event_id", join_type="inner")
         links = linked.group_by([*_PAIR, "tenant_join", "meeting_join"]).aggregate([])
         people = _people(seen, known)
+        sent = known.select(["event_id", "piece_join"]).filter(pc.is_valid(known.column("piece_join")))
+        beside = seen.select(["event_id", *_PAIR, "table"]).join(sent, "event_id", join_type="inner")
+        pieces = beside.group_by([*_PAIR, "table", "piece_join"]).aggregate([])
         found = [
             _named(_ROWS, counted, "table", "kind", counted.column("count_all")),
             _named(_LINK, links, "tenant_join", "meeting_join"),
             _named(_PERSON, people, "where", "participant"),
+            _named(_PIECE, pieces, "table", "piece_join"),
         ]
         yield from _by_meeting(pa.concat_tables(found), digits)
 
@@ -194,11 +204,12 @@ def _people(seen: pa.Table, known: pa.Table) -> pa.Table:
 
 @dataclass
 class _Meeting:
-    """What is known of a meeting of telemetry: its rows by table and kind, whose it is, and who is where."""
+    """What is known of a meeting of telemetry: rows by table and kind, whose it is, who and what is where."""
 
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
     links: set[_Pair] = field(default_factory=set)
     people: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    pieces: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
     def link(self, meeting: str | None) -> _Pair:
         """Whose it is. A row that names no meeting concerns people of whom no roster tells."""
@@ -214,6 +225,8 @@ def _scopes(keyed: tuple[str, Iterable[bytes]], digits: int) -> Iterator[tuple[s
                 found.links.add((first, second))
             elif what == _PERSON:
                 found.people[first].add(second)
+            elif what == _PIECE:
+                found.pieces[first].add(second)
             else:
                 found.counts[first, second] += number
         rows = [row for pair, found in meetings.items() for row in _scope_rows(pair, found)]
@@ -229,7 +242,8 @@ def _scope_rows(pair: _Pair, found: _Meeting) -> Iterator[tuple[Any, ...]]:
     for (table, kind), number in sorted(found.counts.items()):
         whose = link if found.people[table] <= found.people[ROSTER] else _NOBODYS
         home = whose[1] or unlinked
-        yield (_scope_id(table, tenant, meeting), table, kind, tenant, meeting, number, *whose, home)
+        pieces = sorted(found.pieces[table])
+        yield (_scope_id(table, tenant, meeting), table, kind, tenant, meeting, number, *whose, pieces, home)
 
 
 def _scope_id(table: str, tenant: str | None, meeting: str | None) -> str:

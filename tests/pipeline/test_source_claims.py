@@ -8,11 +8,14 @@ from typing import Any
 
 import pytest
 
-from schemas.tables import CONSENT_RECORDS, QUARANTINE_ITEMS, SIGNALS
+from schemas.errors import InfrastructureFault
+from schemas.tables import CONSENT_RECORDS, DECISION_TELEMETRY, QUARANTINE_ITEMS, SIGNALS
 from tests.pipeline.release_world import TENANT, Event, World, chat, event, meeting
+from tests.pipeline.test_release_telemetry import export_of
 from transforms.consent_intake import record_pointer
 from transforms.keys import load_release_keys
 from transforms.pseudonyms import join_pseudonyms
+from transforms.telemetry_export import export_telemetry
 
 PEOPLE = ("ann", "ben")
 
@@ -126,6 +129,42 @@ def test_a_late_deletion_stops_the_next_release_and_destroys_nothing(world: Worl
     world.ingest([zoom("recording.deleted", "09:00")], "late.jsonl")
     assert decided(world) == HELD
     assert (world.rows(QUARANTINE_ITEMS), world.released()) == before
+
+
+def telemetry(world: World) -> set[tuple[str, str, str]]:
+    """Table, decision and reasons of what the last release decided about telemetry."""
+    world.release()
+    rows = world.rows(DECISION_TELEMETRY)
+    last = max(row["run_id"] for row in rows)
+    return {
+        (row["table"].removeprefix("telemetry/zoom_"), row["decision"], ",".join(row["reasons"]))
+        for row in rows
+        if row["run_id"] == last
+    }
+
+
+@pytest.mark.parametrize(
+    ("deletion", "held"),
+    [
+        (zoom("recording.trashed", "12:00"), "LEGAL_HOLD"),
+        (zoom("user.deleted", "12:00", {"object": {"id": "u-ben"}}), "TRAFFIC_DATA_NO_CONSENT"),
+    ],
+    ids=["of the meeting", "of a person"],
+)
+def test_a_deletion_holds_telemetry_at_once(deletion: Event, held: str, world: World, tmp_path: Path) -> None:
+    people = (world.registry / "subjects.jsonl").read_text().replace('"region"', '"opt_out": false, "region"')
+    (world.registry / "subjects.jsonl").write_text(people)
+    world.pin()
+    world.ingest(zoom_meeting())
+    agreed = {table for table, decision, _ in telemetry(world) if decision == "RELEASE"}
+    assert len(agreed) >= 2
+    world.ingest([deletion], "late.jsonl")
+    with pytest.raises(InfrastructureFault, match="TELEMETRY_DECISION_STALE"):
+        export_telemetry(export_of(world), tmp_path / "out")
+    found = telemetry(world)
+    assert {decision for _, decision, _ in found} == {"QUARANTINE"}
+    assert agreed <= {table for table, _, reasons in found if held in reasons.split(",")}
+    assert export_telemetry(export_of(world), tmp_path / "out")["rows"] == 0
 
 
 def test_a_recording_is_dated_by_its_files(world: World) -> None:

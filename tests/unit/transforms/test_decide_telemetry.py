@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from schemas.tables import DECISION_TELEMETRY, FIXED_TABLES
+from schemas.tables import DECISION_TELEMETRY, FIXED_TABLES, SIGNALS
 from tests.unit.transforms.decision_samples import (
     ATTESTED,
     DECLARED,
@@ -24,9 +24,10 @@ from tests.unit.transforms.decision_samples import (
 )
 from tests.unit.transforms.presence_samples import MEETING, TENANT, Row, bounds, came, visit
 from transforms import decide_meetings as module
-from transforms.consent_intake import Attested
+from transforms.consent_intake import Attested, decode_row
 from transforms.decide_meetings import MeetingInput
 from transforms.decide_telemetry import TelemetryCounts, as_items, decision_rows, total_telemetry
+from transforms.deletion_holds import person_rows
 from transforms.release_rules import TenantView
 from transforms.telemetry_scopes import SCOPE_SCHEMA
 
@@ -40,7 +41,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "decider_of", plain_decider)
 
 
-def scope_table(*kinds: str, linked: bool = True) -> pa.Table:
+def scope_table(*kinds: str, linked: bool = True, pieces: tuple[str, ...] = ()) -> pa.Table:
     joins = {"tenant_join": TENANT, "meeting_join": MEETING} if linked else {}
     rows = [
         {
@@ -49,6 +50,7 @@ def scope_table(*kinds: str, linked: bool = True) -> pa.Table:
             "kind": kind,
             "rows": 3,
             "meeting": "tm",
+            "pieces": list(pieces),
             **joins,
         }
         for kind in kinds
@@ -65,6 +67,9 @@ def decided(
     roster: list[Row] | None = None,
     region: str | None = None,
     linked: bool = True,
+    signals: list[Row] | None = None,
+    pieces: tuple[str, ...] = (),
+    attests: Row | None = None,
     **request: Any,
 ) -> Row:
     """The one decision about telemetry of a kind; everybody has agreed unless it is changed."""
@@ -73,10 +78,11 @@ def decided(
     )
     own = {name: [grant(f"r-{name}", at=-1)] for name in PEOPLE} if records is None else records
     known: Mapping[str, Attested | None] = dict.fromkeys(PEOPLE, FREE) if people is None else people
-    scopes = scope_table(kind, linked=linked)
+    scopes = scope_table(kind, linked=linked, pieces=pieces)
     given = given_meeting([], roster if linked else [], known if linked else {}, own if linked else {})
     given = replace(given, items=as_items(scopes), lane="service", meeting=MEETING if linked else None)
-    declared = {**DECLARED, **({} if region is None else {"storage_region": region})}
+    given = replace(given, signals=[pa.Table.from_pylist(signals or [], FIXED_TABLES[SIGNALS])])
+    declared = {**DECLARED, **({} if region is None else {"storage_region": region}), **(attests or {})}
     view = TenantView("acme", frozenset({TRAINING}), REGISTRY, declared)
     how = rules(purpose, tenants={TENANT: view}, **request)
     (row,) = decision_rows(scopes, decide(given, how)).to_pylist()
@@ -173,6 +179,70 @@ def test_an_incomplete_roster_may_hide_somebody_who_has_not_agreed(missing: list
 
 def test_a_meeting_of_nobody_has_nobody_who_could_agree() -> None:
     assert decided(roster=bounds(), people={}, records={})["primary"] == "NO_SUBJECTS"
+
+
+ABOUT_ALL = [
+    {"names": "meeting", "meeting_join": MEETING},
+    {"names": "tenant", "tenant_join": TENANT},
+    {"names": "everything"},
+    {"names": "nobody-knows-this-word"},
+]
+
+
+@pytest.mark.parametrize("signal", ABOUT_ALL)
+@pytest.mark.parametrize("kind", ["call_detail", "network_diag"])
+def test_a_reported_deletion_holds_telemetry_that_everybody_agreed_to(signal: Row, kind: str) -> None:
+    row = decided(kind, signals=[signal])
+    assert (row["decision"], row["primary"]) == ("QUARANTINE", "LEGAL_HOLD")
+
+
+@pytest.mark.parametrize("signal", ABOUT_ALL)
+def test_a_reported_deletion_holds_where_nobody_is_asked(signal: Row) -> None:
+    people = dict.fromkeys(PEOPLE, IN_US)
+    row = decided(people=people, records={}, region="us-default", signals=[signal])
+    assert row["decision"] == "QUARANTINE"
+    assert decided(purpose=DELIVERY, records={}, signals=[signal])["decision"] == "QUARANTINE"
+
+
+def test_a_deletion_elsewhere_holds_nothing() -> None:
+    assert decided(signals=[{"names": "tenant", "tenant_join": "another"}])["decision"] == "RELEASE"
+
+
+@pytest.mark.parametrize(
+    ("pieces", "decision"),
+    [(("p1",), "QUARANTINE"), (("p0", "p1"), "QUARANTINE"), (("p0",), "RELEASE"), ((), "RELEASE")],
+)
+@pytest.mark.parametrize("meeting", [MEETING, None])
+def test_a_deleted_message_holds_the_rows_beside_which_it_lies(
+    pieces: tuple[str, ...], decision: str, meeting: str | None
+) -> None:
+    signal = {"names": "piece", "piece_join": "p1", "meeting_join": meeting}
+    assert decided(signals=[signal], pieces=pieces)["decision"] == decision
+
+
+def test_what_lies_beside_an_unreadable_message_is_held_by_any_deleted_one() -> None:
+    signal = {"names": "piece", "piece_join": "p1", "meeting_join": MEETING}
+    assert decided(signals=[signal], pieces=("p0", "unreadable"))["decision"] == "QUARANTINE"
+    assert decided(pieces=("p0", "unreadable"))["decision"] == "RELEASE"
+
+
+@pytest.mark.parametrize(
+    ("tenant", "decision"), [(TENANT, "QUARANTINE"), (None, "QUARANTINE"), ("another", "RELEASE")]
+)
+def test_somebody_whose_deletion_is_reported_counts_as_opted_out(tenant: str | None, decision: str) -> None:
+    signal = {"names": "person", "tenant_join": tenant, "subjects": [{"type": "t", "pseudonym": "bob"}]}
+    ((_, no),) = person_rows(pa.Table.from_pylist([signal], FIXED_TABLES[SIGNALS]))
+    records = {"bob": [decode_row(no)]}
+    row = decided(people=dict.fromkeys(PEOPLE, IN_US), records=records, region="us-default")
+    assert (row["decision"], row["primary"]) == (decision, "OPTED_OUT" if decision == "QUARANTINE" else "OK")
+    agreed = {name: [grant(f"r-{name}", at=-1)] for name in PEOPLE}
+    row = decided(records={**agreed, "bob": [*agreed["bob"], decode_row(no)]})
+    assert row["decision"] == decision
+
+
+def test_an_erasure_that_the_registry_orders_is_not_softened_by_a_report() -> None:
+    how = decided(signals=[ABOUT_ALL[0]], attests={"erasure_requested": True})
+    assert how["decision"] == "ERASE"
 
 
 def test_a_decision_fits_its_table() -> None:

@@ -27,8 +27,9 @@ def seen(event_id: str, table: str = "a", meeting: str | None = "tm", participan
     return {"event_id": event_id, "table": table, **known}
 
 
-def known(event_id: str, meeting: str = "m", event: str = "join") -> Row:
-    return {"event_id": event_id, "tenant_join": "t", "meeting_join": meeting, "event": event}
+def known(event_id: str, meeting: str = "m", event: str = "join", piece: str | None = None) -> Row:
+    places = {"tenant_join": "t", "meeting_join": meeting}
+    return {"event_id": event_id, **places, "event": event, "piece_join": piece}
 
 
 def scopes(telemetry: list[Row], links: list[Row]) -> dict[str, Row]:
@@ -77,6 +78,12 @@ def test_somebody_who_is_not_on_the_roster_leaves_the_table_to_nobody() -> None:
     ]
     found = scopes(telemetry, [known("e1")])
     assert (found["a"]["meeting_join"], found["b"]["meeting_join"]) == ("m", None)
+
+
+def test_a_table_is_told_of_the_messages_that_its_rows_lie_beside() -> None:
+    messages = [known("e1", event="", piece="p1"), known("e3", event="", piece="p3"), known("e1", piece="p1")]
+    found = scopes([seen("e1"), seen("e2"), seen("e3"), seen("e4", "b")], messages)
+    assert (found["a"]["pieces"], found["b"]["pieces"]) == (["p1", "p3"], [])
 
 
 @pytest.mark.parametrize("event", ["start", "end", ""])
