@@ -2,8 +2,8 @@
 
 A thread looks at the stacks of all others a few hundred times a second, while the whole pipeline runs in this
 process. The CPU time that a thread has used since the last look counts for the innermost function of ours on
-its stack: time inside msgspec, Arrow or cryptography counts for whoever called them; waiting, for the disk or a
-processor, counts for nobody. The sampler itself takes a few percent.
+its stack: time inside msgspec, Arrow or cryptography counts for whoever called them; waiting, for the disk or
+for a processor, counts for nobody. The sampler itself takes a few percent.
 """
 
 from __future__ import annotations
