@@ -9,13 +9,13 @@ from pathlib import Path
 import click
 
 from pipelines.command_errors import reported
-from pipelines.option_types import FiniteRange
+from pipelines.option_types import FiniteRange, store_path
 from transforms.store import Store
 from transforms.store_gc import GRACE_SECONDS, Garbage, collect_garbage
 
 
 @click.command(name="gc")
-@click.option("--store", required=True, type=click.Path(path_type=Path), help="The store's folder.")
+@click.option("--store", required=True, type=store_path, metavar="DIR", help="The store.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be deleted.")
 @click.option(
     "--older-than",
@@ -26,7 +26,7 @@ from transforms.store_gc import GRACE_SECONDS, Garbage, collect_garbage
     help="Spare files that no manifest ever named and that are younger: a run may still commit them.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def gc(store: Path, dry_run: bool, older_than: float, as_json: bool) -> None:
+def gc(store: str | Path, dry_run: bool, older_than: float, as_json: bool) -> None:
     """Delete what runs that were killed left behind, and files that were replaced.
 
     Nothing that a manifest names is touched. While a run writes to the store, nothing is deleted.

@@ -16,13 +16,14 @@ from rich.text import Text
 
 from pipelines.command_errors import reported
 from pipelines.console_tables import grid, plain_console
+from pipelines.option_types import store_path
 from schemas.errors import ConfigurationError
 from schemas.tables import PREVIEW_COLUMNS, TELEMETRY, fact, lane_of_column
 from transforms.store import Store
 
 _LONGEST_CELL = 28
 _STORE_OPTION = click.option(
-    "--store", "store_path", required=True, type=click.Path(path_type=Path), help="The store's folder."
+    "--store", "store_at", required=True, type=store_path, metavar="DIR", help="The store."
 )
 _JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
@@ -36,7 +37,7 @@ _JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print one J
 @click.option("--rows", type=click.IntRange(0, 1000), default=3, show_default=True, help="Rows to show.")
 @click.option("--verify", is_flag=True, help="Read every file and compare its SHA-256 with its manifest.")
 @_JSON_OPTION
-def inspect(store_path: Path, table: str | None, rows: int, verify: bool, as_json: bool) -> None:
+def inspect(store_at: str | Path, table: str | None, rows: int, verify: bool, as_json: bool) -> None:
     """Show the tables of a store: rows, files, columns with lane and unit, and a few telemetry rows.
 
     Of sealed tables only ids, kinds and sizes are shown. Without --table, the largest telemetry table stands
@@ -45,7 +46,7 @@ def inspect(store_path: Path, table: str | None, rows: int, verify: bool, as_jso
     Exit codes: 0 shown, 2 no such store or table, 3 the store is damaged.
     """
     with reported():
-        store = Store.open(store_path)
+        store = Store.open(store_at)
         store.check(digests=verify)
         _check_table(store, table)
         shown = describe_store(store, [table] if table else store.tables(), rows)
@@ -186,7 +187,7 @@ def _cell(value: Any) -> str:
 @_STORE_OPTION
 @click.option("--table", help="Only this table.")
 @_JSON_OPTION
-def tables(store_path: Path, table: str | None, as_json: bool) -> None:
+def tables(store_at: str | Path, table: str | None, as_json: bool) -> None:
     """Print each table's files, and how to read them with DuckDB and pandas.
 
     Read the files that are listed, not the folders: a folder may hold files of a run that was killed, or
@@ -195,17 +196,17 @@ def tables(store_path: Path, table: str | None, as_json: bool) -> None:
     Exit codes: 0 printed, 2 no such store or table, 3 the store is damaged.
     """
     with reported():
-        store = Store.open(store_path)
+        store = Store.open(store_at)
         _check_table(store, table)
         listed = [describe_files(store, name) for name in ([table] if table else store.tables())]
     click.echo(json.dumps({"tables": listed}, indent=2) if as_json else "\n\n".join(map(_as_text, listed)))
 
 
 def describe_files(store: Store, table: str) -> dict[str, Any]:
-    """A table's files by absolute path, with a DuckDB view and a pandas frame of them."""
-    root = Path(store.root).absolute()
+    """A table's files by absolute path or address, with a DuckDB view and a pandas frame of them."""
+    root = store.root if "://" in store.root else Path(store.root).absolute()
     records = store.files(table)
-    paths = [str(root / record.path) for record in records]
+    paths = [f"{root}/{record.path}" for record in records]
     return {
         "name": table,
         "rows": sum(record.rows for record in records),

@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from pipelines.command_errors import reported
+from pipelines.option_types import store_path
 from schemas.errors import EXIT_PROMISE_BROKEN, ConfigurationError, InfrastructureFault
 from transforms.key_destruction import destroy_key, finish_destruction
 from transforms.key_files import DESCRIPTION_FILE, EPOCH_ROOT, INGEST, RELEASE, describe_keys
@@ -78,7 +79,7 @@ def _service_key(vault: str) -> ServiceKey:
     "stores",
     required=True,
     multiple=True,
-    type=_PATH,
+    type=store_path,
     metavar="DIR",
     help="The store. Name all stores that these keys serve; older vault keys are destroyed for all of them.",
 )
@@ -110,7 +111,7 @@ def _service_key(vault: str) -> ServiceKey:
 @click.pass_context
 def rotate(
     context: click.Context,
-    stores: tuple[Path, ...],
+    stores: tuple[str | Path, ...],
     keys_path: Path,
     old_keys: tuple[Path, ...],
     keep_old: bool,
@@ -164,13 +165,13 @@ def _rotation_lines(told: dict[str, Any]) -> Iterator[str]:
 
 
 @keys.command(name="check")
-@click.option("--store", required=True, type=_PATH, metavar="DIR", help="The store.")
+@click.option("--store", required=True, type=store_path, metavar="DIR", help="The store.")
 @click.option(
     "--keys", "keys_path", required=True, type=_PATH, metavar="DIR", help="The release side: KEYS/release."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_context
-def check(context: click.Context, store: Path, keys_path: Path, as_json: bool) -> None:
+def check(context: click.Context, store: str | Path, keys_path: Path, as_json: bool) -> None:
     """Unwrap every data key of a store, and name those that are lost, were changed or were swapped.
 
     No content is opened. What does not unwrap keeps its own items closed and no others.

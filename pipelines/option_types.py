@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import click
@@ -23,6 +24,14 @@ class FiniteRange(click.FloatRange):
         if not math.isfinite(number):
             self.fail(f"{value} is not a number between bounds.", param, ctx)
         return number
+
+
+def store_path(value: str | Path) -> str | Path:
+    """Where a store is: a folder as a path, or an address such as ``gs://BUCKET/FOLDER`` as it was given.
+
+    As a path, an address would lose a slash.
+    """
+    return value if "://" in str(value) else Path(value)
 
 
 class PatientCommand(click.Command):

@@ -22,7 +22,7 @@ from pipelines.versions import software_version
 from schemas import errors
 from schemas.contract import load_contracts
 from schemas.contract_lint import contract_files
-from schemas.errors import CofferdamError, InfrastructureFault
+from schemas.errors import CofferdamError, ConfigurationError, InfrastructureFault
 from transforms.audit_append import resume_log
 from transforms.canaries import CanarySettings, LogListener, canary_found
 from transforms.canary_search import Stem
@@ -75,6 +75,11 @@ def run_ingest(request: IngestRequest, *, show_progress: bool) -> dict[str, Any]
         InfrastructureFault: A key, file or the store cannot be used.
         PromiseBroken: The run did not reconcile, or a canary came through.
     """
+    if request.canaries and "://" in request.store:
+        raise ConfigurationError(
+            "CANARIES_NOT_LOCAL",
+            "canaries are searched for in a local store only; run once on one, with some",
+        )
     contracts = load_contracts(contract_files(request.contract_files))
     keys = load_ingest_keys(request.keys)
     list_inputs(request.patterns)

@@ -32,7 +32,7 @@ class RotationRequest:
         abandon_broken: Whether they are destroyed even if keys that do not unwrap may need them.
     """
 
-    stores: tuple[Path, ...]
+    stores: tuple[str | Path, ...]
     keys: Path
     old_keys: tuple[Path, ...] = ()
     keep_old: bool = False
@@ -130,7 +130,7 @@ def _retire(
     return destroyed
 
 
-def _told(path: Path, done: Rotation) -> dict[str, Any]:
+def _told(path: str | Path, done: Rotation) -> dict[str, Any]:
     return {
         "store": str(path),
         "files": done.files,

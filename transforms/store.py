@@ -366,10 +366,7 @@ def _check_format(files: StoreFiles) -> None:
 
 
 def _refuse_occupied(files: StoreFiles) -> None:
-    folder = Path(files.root)
-    if not folder.exists():
-        return
-    if not folder.is_dir() or any(not entry.name.startswith(".") for entry in folder.iterdir()):
+    if files.is_occupied():
         raise ConfigurationError(
             "STORE_NOT_EMPTY", f"{files.root} holds other things; name a new or an empty folder as --store"
         )

@@ -2,7 +2,7 @@
 
 Everything a store promises about crashes rests on two of them: ``create`` makes a file whole and only if
 nobody made it before, and ``NewFile.close`` returns only when the bytes would survive a power cut. An object
-store offers the first as a generation precondition, and the second anyway.
+store offers the first as a generation precondition, and the second anyway (``store_cloud``).
 """
 
 from __future__ import annotations
@@ -73,6 +73,9 @@ class StoreFiles(Protocol):
     def find(self, folder: str) -> Iterator[FoundFile]:
         """Every file below a folder (none, if the folder is not there)."""
 
+    def is_occupied(self) -> bool:
+        """Whether anything but hidden files lies where a new store is to be made."""
+
     def delete(self, path: str) -> None:
         """Delete a file; one that is gone already is no error."""
 
@@ -92,12 +95,18 @@ def open_files(root: str | Path) -> StoreFiles:
     """The files of the store at a path.
 
     Raises:
-        ConfigurationError: The path names a filesystem that stores cannot lie on (``STORE_FILESYSTEM``).
+        ConfigurationError: The path names a filesystem that stores cannot lie on (``STORE_FILESYSTEM``), or
+            the client of the one that it names is not installed (``STORE_NO_CLOUD``).
     """
     text = str(root)
+    if text.startswith("gs://"):
+        from transforms.store_cloud import CloudFiles
+
+        return CloudFiles(text)
     if re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*://", text):
         raise ConfigurationError(
-            "STORE_FILESYSTEM", "a store lies on a local or mounted filesystem; name a folder, not a URL"
+            "STORE_FILESYSTEM",
+            "a store lies on a local or mounted filesystem or on Cloud Storage; name a folder or gs://…",
         )
     return LocalFiles(text)
 
@@ -188,15 +197,17 @@ class LocalFiles:
         """Every file below a folder, drafts included; links are not followed."""
         with _faults("read", folder):
             for parent, _, names in os.walk(self._root / folder, onerror=_unless_missing):
+                below = Path(parent).relative_to(self._root).as_posix()
                 for name in names:
-                    yield from self._found(Path(parent) / name)
+                    yield from _found(parent, "" if below == "." else f"{below}/", name)
 
-    def _found(self, file: Path) -> Iterator[FoundFile]:
-        try:
-            status = file.lstat()
-        except FileNotFoundError:  # a writer abandoned it meanwhile
-            return
-        yield FoundFile(file.relative_to(self._root).as_posix(), status.st_size, status.st_mtime)
+    def is_occupied(self) -> bool:
+        """Whether anything but hidden files is in the folder, or the folder is none."""
+        if not self._root.exists():
+            return False
+        return not self._root.is_dir() or any(
+            not entry.name.startswith(".") for entry in self._root.iterdir()
+        )
 
     def delete(self, path: str) -> None:
         """Delete a file; one that is gone already is no error."""
@@ -213,6 +224,14 @@ class LocalFiles:
     def arrow(self) -> pafs.FileSystem:
         """The store's folder as an Arrow filesystem."""
         return pafs.SubTreeFileSystem(str(self._root.absolute()), pafs.LocalFileSystem())
+
+
+def _found(parent: str, below: str, name: str) -> Iterator[FoundFile]:
+    try:
+        status = os.lstat(os.path.join(parent, name))  # no `Path`: a store has very many files
+    except FileNotFoundError:  # a writer abandoned it meanwhile
+        return
+    yield FoundFile(below + name, status.st_size, status.st_mtime)
 
 
 def _unless_missing(error: OSError) -> None:

@@ -96,4 +96,4 @@ def test_unsafe_paths(path: str) -> None:
 
 def test_a_url_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="STORE_FILESYSTEM"):
-        open_files("gs://bucket/store")
+        open_files("s3://bucket/store")
