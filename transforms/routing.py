@@ -19,6 +19,9 @@ _EVENT_FIRST = b'{"event":"'
 _CONTEXT_FIRST = b'{"specversion":"1.0",'
 _TYPE_MARK = b'"type":"'
 
+_USUAL_TYPE_AT = {"cofferdam": ("type",), "zoom": ("event",), "zoom_rtms": ("msg_type",)}
+_CLOUD_EVENT_MARK = ("specversion",)
+
 AUTO = "auto"
 UNKNOWN_TYPE = "UNKNOWN_TYPE"
 NOT_AN_EVENT = "NOT_AN_EVENT"
@@ -35,6 +38,8 @@ class _Marks(msgspec.Struct, gc=False):
 
 _marks = msgspec.json.Decoder(_Marks).decode
 _scalar = msgspec.json.Decoder(str | int).decode
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_UNREADABLE = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
 
 
 @dataclass
@@ -60,8 +65,11 @@ class Router:
 
     def __init__(self, contracts: ContractSet, source: str = AUTO) -> None:
         self._source = source
-        self._shapes = contracts.by_event
         taken = {key: shape for key, shape in contracts.by_event.items() if source in (AUTO, key[0])}
+        self._own = {(shape.type_at, key[1]): shape for key, shape in taken.items() if _has_own_form(shape)}
+        self._own_paths = sorted({path for path, _ in self._own})
+        taken = {key: shape for key, shape in taken.items() if shape.type_at == _USUAL_TYPE_AT[key[0]]}
+        self._shapes = taken
         self._leading = {
             _EVENT_FIRST + event.encode(): shape for (name, event), shape in taken.items() if name == "zoom"
         }
@@ -108,13 +116,28 @@ class Router:
         try:
             source, mark = self._source_of(_marks(record))
             return None if mark is msgspec.UNSET else (source, str(_scalar(mark)))
-        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        except _UNREADABLE:
             return None
 
     def _by_marks(self, record: bytes) -> EventShape | None:
-        """The shape named by the source's own type key; None where nothing claims the record."""
+        """The shape named by the source's type key, or by a contract's own; None where nothing claims it."""
         named = self.named_type(record)
-        return None if named is None else self._shapes.get(named)
+        shape = None if named is None else self._shapes.get(named)
+        return shape or self._by_own_form(record)
+
+    def _by_own_form(self, record: bytes) -> EventShape | None:
+        """The first shape whose contract alone says where such a record names its type."""
+        for path in self._own_paths:
+            try:
+                value = msgspec.Raw(record)
+                for key in path:
+                    value = _members(value)[key]
+                shape = self._own.get((path, str(_scalar(value))))
+            except (*_UNREADABLE, KeyError):
+                continue
+            if shape is not None:
+                return shape
+        return None
 
     def _source_of(self, marks: _Marks) -> tuple[str, msgspec.Raw | msgspec.UnsetType]:
         named = {"cofferdam": marks.type, "zoom": marks.event, "zoom_rtms": marks.msg_type}
@@ -126,3 +149,10 @@ class Router:
         if marks.event is not msgspec.UNSET and bytes(marks.event).startswith(b'"'):
             return "zoom", marks.event
         return "zoom_rtms", marks.msg_type
+
+
+def _has_own_form(shape: EventShape) -> bool:
+    """Whether only the contract tells a shape's events: no CloudEvents, or with their type elsewhere."""
+    if shape.type_at != _USUAL_TYPE_AT[shape.source]:
+        return True
+    return shape.source == "cofferdam" and all(entry.path != _CLOUD_EVENT_MARK for entry in shape.fields)

@@ -85,6 +85,21 @@ def test_every_command_prints_what_the_page_shows(page: str, tmp_path: Path) -> 
                 assert lines_not_printed(expected, ran.stdout) == [], f"{command} prints:\n{ran.stdout}"
 
 
+@pytest.mark.slow
+def test_the_worked_example_of_a_contract_is_taken_by_a_run(tmp_path: Path) -> None:
+    shown = []
+    for language, block in BLOCK.findall(text_of("docs/contracts.md")):
+        if language in ("json", "yaml") and (name := FILE.match(block)):
+            (tmp_path / name[1]).write_text(block.removeprefix(name[0]))
+        elif language == "console" and "cofferdam run" in block:
+            shown += sessions(block)
+    for command, expected in shown:
+        ran = run(command, tmp_path)
+        assert ran.returncode == 0, f"{command}: {ran.stderr}"
+        assert lines_not_printed(expected, ran.stdout) == [], f"{command} prints:\n{ran.stdout}"
+    assert [command.split()[1] for command, _ in shown] == ["keys", "run"]
+
+
 def test_a_line_that_is_not_printed_is_noticed() -> None:
     printed = "a 12 rows\nb\nc 0123abcdef\n"
     assert lines_not_printed(["a 99 rows", "...", "c fedcba9876"], printed) == []

@@ -51,6 +51,8 @@ def test_every_example_does_what_the_page_says(tmp_path: Path, monkeypatch: pyte
         if language != "console":
             _write_file(fence)
             continue
+        if PROGRAM not in fence:
+            continue  # a run: tests/pipeline/test_docs.py
         shown.append(_squeezed(fence))
         lines = [line for line in fence.splitlines() if line.startswith("$")]
         outputs = [CliRunner().invoke(contracts, line.removeprefix(PROGRAM).split()).output for line in lines]
