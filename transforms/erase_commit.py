@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import apache_beam as beam
 import msgspec
@@ -33,6 +33,9 @@ from transforms.partitioning import Partitioning
 from transforms.store import Store
 from transforms.store_files import StoreFiles
 from transforms.store_gc import unnamed_files
+
+_FOUND_BY: Final = {QUARANTINE_KEYS: "key_id", RELEASED: "item_id"}
+"""Columns of tables whose files are found by the ids in them."""
 
 
 @dataclass(frozen=True)
@@ -91,23 +94,14 @@ def rewrite(store: Store, run_id: str, edit: Edit) -> Rewritten:
             found = edited(edit, pa.Table.from_batches([batch]))
             gone, changed = gone + found.gone, changed + found.changed
             writer.append(found.rows, _members(edit.table, found.rows))
-        records = tuple(_named(store, edit, record) for record in writer.close())
+        records = tuple(writer.close())
     return Rewritten(edit.path, edit.table, records, gone, changed, edit.filters)
 
 
-def _members(table: str, rows: pa.Table) -> list[bytes]:
-    """Files of keys are found by the ids of their keys."""
-    return rows.column("key_id").to_pylist() if table == QUARANTINE_KEYS else []
-
-
-def _named(store: Store, edit: Edit, record: FileRecord) -> FileRecord:
-    """The new file with its filter; copies keep the old one, as their rows do not say whose they are."""
-    if edit.table != RELEASED:
-        return record
-    if not edit.filters:
-        return record
-    found = _filters_of(store, store.snapshot.live[edit.filters])
-    return msgspec.structs.replace(record, filter=found[edit.path])
+def _members(table: str, rows: pa.Table) -> list[str | bytes]:
+    """Values that the rewritten file's filter names, beside the pseudonyms in its rows."""
+    column = _FOUND_BY.get(table)
+    return rows.column(column).to_pylist() if column else []
 
 
 @dataclass

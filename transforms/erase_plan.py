@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
-from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,20 +22,16 @@ from schemas.tables import (
     QUARANTINE_ITEMS,
     QUARANTINE_KEYS,
     QUARANTINE_REJECTED,
-    RELEASED,
     ROSTER,
     SIGNALS,
     TELEMETRY,
 )
 from transforms.erase_reach import DECLARED_DUE, ERASURE_REQUESTED, Mask, Reach, Scope, Space, is_in
 from transforms.erase_rows import Edit, edited, needed_columns
-from transforms.erase_search import StoreSearch, TelemetryNames, values_where, with_visits
+from transforms.erase_search import IDS_AT_ONCE, StoreSearch, TelemetryNames, values_where, with_visits
 from transforms.manifests import FileRecord
 from transforms.sealed_format import COVERS_DATA, ITEM_ID_BYTES
 from transforms.store import Store
-
-KEYS_AT_ONCE: Final = 10_000
-"""Data keys that filters are asked about; with more of them, all files of keys are read."""
 
 
 @dataclass(frozen=True)
@@ -247,7 +242,7 @@ class Planner:
     def files_of_keys(self, keys: Collection[bytes]) -> list[FileRecord]:
         """Files that may hold some keys: all whose filters name one of them, or do not know key ids."""
         files = self._store.files(QUARANTINE_KEYS)
-        if len(keys) > KEYS_AT_ONCE:
+        if len(keys) > IDS_AT_ONCE:
             return files
         named = {record.path for record in self._search.holding(QUARANTINE_KEYS, keys)}
         return [record for record in files if record.path in named or self._search.is_silent(record)]
@@ -275,8 +270,7 @@ class Planner:
         pairs = {f"{item}|{purpose}" for item, purpose in self.plan.copies}
         if not items and not pairs:
             return
-        files = self._store.files(RELEASED) if pairs else self._search.holding(RELEASED, self._members())
-        for record in files:
+        for record in self._search.copies_of(items.union(item for item, _ in self.plan.copies)):
             released: set[str] = set()
             for rows in self._search.rows(record, ["item_id", "purpose"]):
                 names = pc.binary_join_element_wise(rows.column("item_id"), rows.column("purpose"), "|")
@@ -284,16 +278,6 @@ class Planner:
                 released.update(values_where(names, mask))
             if released:
                 self._plan_edits([record], released=frozenset(released))
-
-    def _members(self) -> set[str]:
-        """Whom and what the items are about whose copies go: files of copies are found by it."""
-        members: set[str] = set(self._reach.join.named)
-        for edit in self.plan.edits_of(QUARANTINE_BLOBS):
-            record = self._store.snapshot.live[edit.path]
-            for rows in self._search.rows(record, ["key_id", "meeting", "sender"]):
-                mask = is_in(rows.column("key_id"), edit.keys)
-                members.update(*(values_where(rows.column(name), mask) for name in ("meeting", "sender")))
-        return members
 
 
 def due_by_age(store: Store, first_alive: Mapping[str, date], reason: str) -> dict[bytes, str]:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.contract import ContractSet
-from schemas.tables import FILTERS, ROSTER, TELEMETRY
+from schemas.tables import FILTERS, RELEASED, ROSTER, TELEMETRY
 from schemas.telemetry import all_telemetry_tables
 from transforms import store_reading
 from transforms.erase_reach import Mask, Reach, Space, is_in
 from transforms.erase_rows import names_somebody
 from transforms.manifests import FileRecord
-from transforms.membership_filter import Wanted, is_empty
+from transforms.membership_filter import Wanted, is_empty, is_of_earlier_kind
 from transforms.roster import JOIN_ID_SUFFIX
 from transforms.store import Store
+
+IDS_AT_ONCE: Final = 10_000
+"""Ids that filters are asked about; with more of them, all files of a table are read."""
 
 
 class StoreSearch:
@@ -51,6 +54,17 @@ class StoreSearch:
             if chosen
             and (record.table == table or record.table.startswith(f"{table}/"))
             and (record.path not in self._filters or wanted.may_be_in(self._filters[record.path]))
+        ]
+
+    def copies_of(self, items: Collection[str]) -> list[FileRecord]:
+        """Files that may hold released copies of some items."""
+        if len(items) > IDS_AT_ONCE:
+            return self.store.files(RELEASED)
+        wanted = Wanted(items)
+        return [
+            record
+            for record in (self.store.files(RELEASED) if items else ())
+            if is_of_earlier_kind(known := self._filters.get(record.path, b"")) or wanted.may_be_in(known)
         ]
 
     def filters_in(self, record: FileRecord) -> str:

@@ -21,6 +21,9 @@ from schemas.tables import AREAS, NEVER_REPLACED, STORE_FORMAT_VERSION
 from transforms.store_files import StoreFiles, is_safe_path
 
 FOLDER = "manifests"
+MOST_DECODED = 4096
+"""Manifests that are kept decoded; a larger store decodes them again each time that it is opened."""
+
 _NAME = re.compile(r"manifests/(\d{10})\.json")
 _TABLE = re.compile(r"[a-z0-9_]+(/[a-z0-9_=-]+)*")
 _RUN_ID = re.compile(r"[a-z0-9][a-z0-9-]{5,63}")
@@ -99,6 +102,13 @@ class Snapshot:
     removed: frozenset[str]
     last_digest: str
 
+    @property
+    def digests(self) -> tuple[str, ...]:
+        """SHA-256 of each manifest, in order: every one states that of the one before."""
+        return (*(manifest.previous for manifest in self.manifests[1:]), self.last_digest)[
+            : len(self.manifests)
+        ]
+
     def of_run(self, run_id: str) -> Manifest | None:
         """The change that a run made."""
         return next((manifest for manifest in self.manifests if manifest.run_id == run_id), None)
@@ -145,8 +155,8 @@ def load_snapshot(files: StoreFiles) -> Snapshot:
                 f"{FOLDER}/{expected:010d}.json is not there, later ones are; restore it from a backup",
             )
         content = files.read(f"{FOLDER}/{number:010d}.json")
-        manifests.append(_decoded(content, number, digest))
-        digest = hashlib.sha256(content).hexdigest()
+        previous, digest = digest, hashlib.sha256(content).hexdigest()
+        manifests.append(_DECODED.get(content, number, previous, digest))
     live, removed = fold(manifests)
     return Snapshot(tuple(manifests), live, removed, digest)
 
@@ -171,6 +181,30 @@ def fold(manifests: Iterable[Manifest]) -> tuple[dict[str, FileRecord], frozense
                 raise _broken(manifest.path)
             live[record.path] = record
     return live, frozenset(removed)
+
+
+class _Decoded:
+    """Manifests that this process has decoded, by the SHA-256 of their bytes and their place in the sequence.
+
+    One command opens its store many times over, and what a manifest says of files does not change. What the
+    run states about itself is read again each time: whoever asks for it may keep it and add to it.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, int, str], Manifest] = {}
+
+    def get(self, content: bytes, number: int, previous: str, digest: str) -> Manifest:
+        place = (digest, number, previous)
+        found = self._known.get(place)
+        if found is None:
+            found = _decoded(content, number, previous)
+            if len(self._known) >= MOST_DECODED:
+                self._known.clear()
+            self._known[place] = found
+        return msgspec.structs.replace(found, facts=_decode_facts(content).facts)
+
+
+_DECODED = _Decoded()
 
 
 def _decoded(content: bytes, number: int, previous: str) -> Manifest:
@@ -204,6 +238,12 @@ class _FormatOnly(msgspec.Struct):
     def of(cls, content: bytes) -> int:
         return msgspec.json.decode(content, type=cls).format
 
+
+class _FactsOnly(msgspec.Struct):
+    facts: dict[str, Any]
+
+
+_decode_facts = msgspec.json.Decoder(_FactsOnly).decode
 
 _READERS = {1: msgspec.json.Decoder(Manifest).decode}
 

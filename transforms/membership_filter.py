@@ -1,9 +1,10 @@
 """A small filter that says which pseudonyms a file may hold, so that erasing a person reads only their files.
 
-It is a Bloom filter (Bloom 1970) with double hashing (Kirsch and Mitzenmacher 2006): it never misses a value
-that was put in, and answers "perhaps" for about 3 in 1,000 that were not. The layout, so that other software
-can read it, is: the four bytes ``CBF1``, one byte with the number of probes k, then the bits, whose number m
-is eight times that of the bytes that follow. A filter without bits holds nothing.
+It is a Bloom filter (Bloom 1970) with double hashing (Kirsch and Mitzenmacher 2006): it never misses a
+value that was put in, and answers "perhaps" for about 1 in 100,000 that were not. A person may have a
+thousand names, visits and keys, and each is asked for. The layout, so that other software can read it, is:
+the four bytes ``CBF1``, one byte with the number of probes k, then the bits, whose number m is eight times
+that of the bytes that follow. A filter without bits holds nothing.
 
 Each value has 16 bytes. A pseudonym, which is 16 bytes or their 32 lower-case hexadecimal digits, is a keyed
 hash already and has its own; any other value has the BLAKE2b digest (personalisation ``cofferdam-filter``) of
@@ -21,8 +22,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-BITS_PER_VALUE = 12
-PROBES = 8
+BITS_PER_VALUE = 24
+PROBES = 16
 LARGEST_BYTES = 1 << 20
 
 _MAGIC = b"CBF1"
@@ -98,6 +99,11 @@ def may_hold(filter_bytes: bytes, values: Iterable[str | bytes]) -> bool:
 def is_empty(filter_bytes: bytes) -> bool:
     """Whether nothing was put into a filter."""
     return filter_bytes.startswith(_MAGIC) and len(filter_bytes) == _HEADER_BYTES
+
+
+def is_of_earlier_kind(filter_bytes: bytes) -> bool:
+    """Whether a filter, or none, was made when released copies were found by people, not by their items."""
+    return not filter_bytes.startswith(_MAGIC + bytes([PROBES]))
 
 
 def _halves(values: Iterable[str | bytes]) -> np.ndarray:

@@ -49,12 +49,10 @@ TASK_SCHEMA: Final = pa.schema(
         pa.field("source", pa.string()),
         pa.field("contract", pa.string()),
         pa.field("event_time", TIME),
-        pa.field("members", pa.list_(pa.string())),
         pa.field("warrant", pa.binary(64)),
     ]
 )
-"""What is to be released: an item with its decision, where its ciphertext lies, whom it is about, and the
-signature that lets it be opened."""
+"""What is to be released: an item with its decision, where its ciphertext lies, and what lets it open."""
 
 PLACE_SCHEMA: Final = pa.schema([("key_id", pa.binary(16)), ("blob_part", pa.int32()), ("path", pa.string())])
 """Where a blob lies."""
@@ -71,8 +69,6 @@ Parts = list[dict[str, Any]]
 
 TASKS_AT_ONCE: Final = 1 << 15
 """Tasks of one file that are opened together; more are opened one lot after the other."""
-
-_MEMBERS: Final = ("tenant_join", "meeting_join", "sender_join")
 
 
 def released_partitioning(purposes: Sequence[str]) -> Partitioning:
@@ -182,8 +178,8 @@ class ContentReleaser:
         """Write tasks with their content, as `_Wanted.rows` gives them."""
         if not rows.num_rows:
             return
-        members = pc.unique(pc.list_flatten(rows.column("members"))).to_pylist()
-        self._writer.append(rows.select(self._schema.names).cast(self._schema), members)
+        items = rows.column("item_id").to_pylist()  # an erasure finds copies by the items that it destroys
+        self._writer.append(rows.select(self._schema.names).cast(self._schema), items)
         self.openings.rows += rows.num_rows
         by = ["purpose", "kind", "source", "contract"]
         times = [
@@ -299,12 +295,11 @@ def release_tasks(items: pa.Table, decisions: MeetingDecisions) -> pa.Table:
     for name in TASK_SCHEMA.names:
         if name in ("item_id", "event_id", "key_id", "blob_part", "source", "contract", "event_time"):
             made[name] = items.column(name).take(from_items)
-        elif name not in ("members", "records", "record_ids", "warrant"):
+        elif name not in ("records", "record_ids", "warrant"):
             made[name] = decisions.classes.column(name).take(from_classes)
     record_ids = decisions.classes.column("record_ids")
     made["records"] = pc.list_value_length(record_ids).take(from_classes)
     made["record_ids"] = pc.list_slice(record_ids, 0, RECORDS_IN_ROWS).take(from_classes)
-    made["members"] = _members([items.column(name).take(from_items) for name in _MEMBERS])
     made["warrant"] = pa.nulls(len(from_items), pa.binary(64))
     tasks = pa.table([made[name] for name in TASK_SCHEMA.names], names=TASK_SCHEMA.names).cast(TASK_SCHEMA)
     return tasks.append_column(HOME, homes(items).take(from_items))
@@ -322,14 +317,6 @@ def _going(items: pa.Table, decisions: MeetingDecisions) -> npt.NDArray[np.bool_
     purposes = decisions.classes.column("purpose").take(class_at).to_pylist()
     going[repeated] = [purpose not in own for purpose, own in zip(purposes, before, strict=True)]
     return going
-
-
-def _members(columns: Sequence[pa.ChunkedArray]) -> pa.ListArray:
-    """A list of those values of each row that are there."""
-    wide = np.column_stack([column.to_numpy(zero_copy_only=False) for column in columns])
-    known = np.column_stack([column.is_valid().to_numpy() for column in columns])
-    offsets = np.concatenate([[0], np.cumsum(known.sum(axis=1))])
-    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(wide[known], pa.string()))
 
 
 __all__ = [

@@ -21,7 +21,6 @@ from schemas.tables import (
     QUARANTINE_BLOBS,
     QUARANTINE_ITEMS,
     RECALLS,
-    RELEASED,
     TOMBSTONES,
 )
 from transforms.erase_reach import Mask, Space, is_in
@@ -153,7 +152,7 @@ def mixed_of(items: OwnItems) -> Section:
 def fates_of(search: StoreSearch, join: Space, items: OwnItems, telemetry: OwnRows) -> Iterator[Section]:
     """Copies, exports, recalls, openings and tombstones of what a person has sent."""
     own = _own_events(items, telemetry)
-    copies = list(_copies(search, join.people | join.visits | items.meetings, items.item_ids))
+    copies = list(_copies(search, items.item_ids))
     about = "Which of the person's content was given to whom, for which purpose, by which decision."
     yield Section("released", "What was released", about, copies)
     runs = {row["export_run_id"] for row in copies}
@@ -197,10 +196,10 @@ def _tombstones(search: StoreSearch, own: pa.Array) -> Iterator[dict[str, Any]]:
             yield from batch.filter(_is_of(batch.column(1), own)).to_pylist()
 
 
-def _copies(search: StoreSearch, named: frozenset[str], own: frozenset[str]) -> Iterator[dict[str, Any]]:
+def _copies(search: StoreSearch, own: frozenset[str]) -> Iterator[dict[str, Any]]:
     run_of = released_by(search.store)
     columns = ["item_id", "kind", "purpose", "recipient", "decision_id", "records", "terms", "as_of"]
-    for record in search.holding(RELEASED, named):
+    for record in search.copies_of(own):
         for rows in search.rows(record, columns):
             for row in _where(rows, is_in(rows.column("item_id"), own)):
                 yield {**row, "export_run_id": run_of(record.path)}

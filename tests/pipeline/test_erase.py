@@ -28,6 +28,8 @@ from tests.pipeline.release_world import AS_OF, World, chat, event, meeting
 from tests.pipeline.support import RECEIVED, opened
 from transforms import store_reading
 from transforms.keys import load_release_keys
+from transforms.manifests import FileRecord
+from transforms.parquet_files import TableWriter
 from transforms.pseudonyms import join_pseudonyms, telemetry_pseudonyms
 from transforms.store import Store
 
@@ -299,3 +301,61 @@ def test_only_files_that_hold_the_person_are_read_and_written_anew(
     store = Store.open(world.store)
     assert set(store_reading.filters(store.files_of_store, store.files(FILTERS))) <= after
     assert [row["run_id"] for row in world.rows(ERASED_EVENTS)] == [ledger["run_id"]] * ledger["events"]
+
+
+def test_nothing_in_the_store_says_yes_to_an_erased_person(world: World) -> None:
+    """Filters, manifests, footers and log: copies of Ada's and of Bob's messages lie in one released file."""
+    assert world.release()["released"] == 6
+    theirs = {row["item_id"] for row in world.rows(RELEASED)} - bobs(world)
+    names = names_of(world, "ada") | {
+        row["join_pseudonym"]
+        for row in world.rows(ROSTER)
+        if names_of(world, "ada") & {each["pseudonym"] for each in row["subjects"]}
+    }
+    assert len(names) == 3
+    assert len(theirs) == 3
+    erase(world, ADA)
+    assert len(world.rows(RELEASED)) == len(bobs(world)) == 3
+    store = Store.open(world.store)
+    known = store_reading.filters(store.files_of_store, store.files(FILTERS))
+    assert set(known) == {record.path for record in store.snapshot.live.values()} - {
+        record.path for record in store.files(FILTERS)
+    }
+    for path, found in known.items():
+        assert found == filter_of_rows(store, store.snapshot.live[path]), path
+    written = [file for part in KEPT_PARTS for file in (world.store / part).rglob("*") if file.is_file()]
+    assert len(written) > 20
+    for name in names | theirs:
+        told = [file for file in written if any(each in file.read_bytes() for each in spellings(name))]
+        of_items = {file.relative_to(world.store).parts[0] for file in told}
+        assert of_items <= ({"tombstones", "openings"} if name in theirs else set())
+
+
+KEPT_PARTS = ("manifests", "log", "erasures", "ledger", "openings", *PARTS)
+"""Where an erasure leaves nothing; decisions and consent records stay as evidence."""
+
+
+def bobs(world: World) -> set[str]:
+    """Items that Bob has sent and that are not destroyed."""
+    items = world.rows(QUARANTINE_ITEMS)
+    return {row["item_id"] for row in items if row["sender_join"] in names_of(world, "bob")} & {
+        row["item_id"] for row in world.rows(RELEASED)
+    }
+
+
+def spellings(name: str) -> tuple[bytes, bytes]:
+    return name.encode(), bytes.fromhex(name)
+
+
+def filter_of_rows(store: Store, record: FileRecord) -> bytes:
+    """A file's filter, made from nothing but the rows that are in it now."""
+    rows = store.read_table(record.table, where=None).schema
+    with TableWriter(store.files_of_store, "run-of-test", record.table, rows) as writer:
+        for batch in store.scan(record.table, records=[record]):
+            own = pa.Table.from_batches([batch])
+            found_by = {QUARANTINE_KEYS: "key_id", RELEASED: "item_id"}.get(record.table)
+            writer.append(own, own.column(found_by).to_pylist() if found_by else ())
+        (made,) = writer.close()
+    store.files_of_store.delete(made.path)
+    assert made.filter is not None
+    return made.filter

@@ -21,6 +21,7 @@ from tests.unit.transforms.store_samples import (
     store_with_runs,
     write_calls,
 )
+from transforms import manifest_seal, manifests
 from transforms.keys import create_key_directory, load_ingest_keys, load_release_keys
 from transforms.manifest_seal import seal_of
 from transforms.manifests import Manifest
@@ -47,6 +48,23 @@ def test_what_was_committed_with_the_keys_is_read_with_them(root: Path) -> None:
     store = Store.open(root, SEAL)
     assert store.version == len(RUNS)
     assert store.refreshed().seal is SEAL
+
+
+def test_a_manifest_is_decoded_and_checked_once_however_often_its_store_is_opened(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Store.open(root, SEAL)
+    monkeypatch.setattr(manifests, "_decoded", lambda *_: pytest.fail("decoded again"))
+    monkeypatch.setattr(manifest_seal.ManifestSeal, "_expected", lambda *_: pytest.fail("checked again"))
+    again = Store.open(root, SEAL)
+    again.snapshot.manifests[0].facts["kept"] = "by somebody"
+    assert "kept" not in Store.open(root, SEAL).snapshot.manifests[0].facts
+
+
+def test_what_was_checked_with_other_keys_is_not_believed(root: Path) -> None:
+    Store.open(root, SEAL)
+    with pytest.raises(PromiseBroken, match="STORE_MANIFEST_SEAL"):
+        Store.open(root, seal_of(SimpleNamespace(join_key=bytes(32))))
 
 
 @pytest.mark.parametrize(
