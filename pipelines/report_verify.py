@@ -18,6 +18,7 @@ import msgspec
 
 from pipelines.report_build import ReportRequest, build_report, parse_instant
 from schemas.errors import ConfigurationError, InfrastructureFault, PromiseBroken
+from schemas.strict_json import RecordFault, parse_strict
 from transforms.audit_entries import decode, leave_entry
 from transforms.audit_log import current_checkpoint
 from transforms.audit_note import unverified_checkpoint
@@ -88,8 +89,10 @@ def _read(content: bytes) -> Report:
     if len(content) > LARGEST:
         raise _malformed()
     try:
+        # The library keeps the last of two equal keys; another reader might show the first.
+        parse_strict(content, keep_below=0)
         return read_report(content)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except (RecordFault, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise _malformed() from None
 
 

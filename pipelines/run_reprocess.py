@@ -34,6 +34,9 @@ LIVE_DAYS: Final = 30
 REJECTED_DAYS: Final = 30
 REPROCESS: Final = "reprocess"
 _DECISION_DIGITS: Final = 32
+_EARLIEST_YEAR: Final = 1970
+_LATEST_YEAR: Final = 9998
+"""Whatever their offset, instants of these years can be told in UTC, and days be taken from them."""
 
 
 @dataclass(frozen=True)
@@ -207,10 +210,10 @@ def read_instant(text: str | None) -> datetime:
         found = datetime.fromisoformat(text)
     except ValueError:
         found = datetime.min
-    if found.tzinfo is None:
+    if found.tzinfo is None or not _EARLIEST_YEAR <= found.year <= _LATEST_YEAR:
         raise ConfigurationError(
             "AS_OF_UNREADABLE",
-            "--as-of is an instant such as 2026-03-31T00:00:00Z (RFC 3339, with an offset)",
+            "--as-of is an instant such as 2026-03-31T00:00:00Z (RFC 3339, with an offset), from 1970 on",
         )
     return found.astimezone(UTC)
 

@@ -7,6 +7,7 @@ to query the file; nothing reads them back, so changing one changes nothing.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +22,10 @@ from schemas.tables import DISTINCT, column
 
 _MICROSECONDS: Final = pa.timestamp("us", tz="UTC")
 _TIME_UNIT: Final = "µs since 1970 UTC"
+
+_RECORDS: Final = (".jsonl", ".parquet")
+_NOTES: Final = (".txt", ".md")
+"""What may lie beside records; anything else there could be somebody's no that nobody reads."""
 
 
 def _words(name: str, description: str) -> pa.Field:
@@ -121,13 +126,37 @@ def consent_files(path: Path) -> list[Path]:
     """The files of records at a path: the file itself, or every ``.jsonl`` and ``.parquet`` below a folder.
 
     Raises:
-        InfrastructureFault: ``CONSENTS_UNREADABLE``: there is none.
+        InfrastructureFault: ``CONSENTS_UNREADABLE``: there is none, or something in the folder is not read
+            and may hold a no.
     """
-    found = [path] if path.is_file() else sorted([*path.rglob("*.jsonl"), *path.rglob("*.parquet")])
+    found = [path] if path.is_file() else sorted(_records_below(path))
     if not found:
-        message = f"no records at {path}; name a .jsonl or .parquet file, or a folder that holds some"
-        raise InfrastructureFault("CONSENTS_UNREADABLE", message)
+        raise _unreadable(f"no records at {path}; name a .jsonl or .parquet file, or a folder of such")
     return found
+
+
+def _records_below(folder: Path) -> Iterator[Path]:
+    for parent, folders, names in os.walk(folder, onerror=_refuse_folder):
+        if any((Path(parent) / name).is_symlink() for name in folders):
+            raise _unreadable(f"a link in {parent} leads to another folder; name that folder itself, too")
+        for file in (Path(parent) / name for name in names):
+            if file.suffix in _RECORDS:
+                yield file
+            elif file.suffix not in _NOTES and not _is_hidden(file.relative_to(folder)):
+                message = f"{file} may hold records and is neither .jsonl nor .parquet; convert or remove it"
+                raise _unreadable(message)
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
+def _refuse_folder(error: OSError) -> None:
+    raise _unreadable(f"no records at {error.filename}; check the path and its permissions") from None
+
+
+def _unreadable(message: str) -> InfrastructureFault:
+    return InfrastructureFault("CONSENTS_UNREADABLE", message)
 
 
 def read_lines(path: Path) -> Iterator[bytes]:
@@ -144,7 +173,7 @@ def read_lines(path: Path) -> Iterator[bytes]:
             yield from (line.rstrip(b"\n") for line in file)
     except (OSError, pa.ArrowException, KeyError, ValueError):
         message = f"{path} cannot be read; check its permissions and that it was copied whole"
-        raise InfrastructureFault("CONSENTS_UNREADABLE", message) from None
+        raise _unreadable(message) from None
 
 
 def _parquet_lines(path: Path) -> Iterator[bytes]:

@@ -89,12 +89,13 @@ def _form_fault(record: VerifiedRecord) -> str | None:
 def _references(row: Mapping[str, Any], registry: Registry) -> Iterator[tuple[str, str, str]]:
     purposes = row.get("purposes")
     if isinstance(purposes, list):
-        named = {each for each in purposes if each != "*"}
+        named = {each for each in purposes if isinstance(each, str) and each != "*"}
         if "*" in purposes and not is_negative(row):
             yield "processing.purpose", "PURPOSE_ANY", "a yes that names every purpose names none; name each"
         if not named <= registry.purposes.keys():
             yield "processing.purpose", "PURPOSE_UNKNOWN", "names a purpose that is not registered"
-    if "controller" in row and row["controller"] not in registry.controllers:
+    controller = row.get("controller", "")
+    if "controller" in row and not (isinstance(controller, str) and controller in registry.controllers):
         yield "processing.pii_controllers", "CONTROLLER_UNKNOWN", "names a controller that is not registered"
     if not is_negative(row):
         yield from _terms_references(row, registry)
@@ -107,7 +108,7 @@ def _terms_references(row: Mapping[str, Any], registry: Registry) -> Iterator[tu
     if not cited:
         yield "x-meeting.terms_version", "TERMS_UNKNOWN", "cites terms that are not registered"
         return
-    if row.get("notice_hash") not in {terms.hash for terms in cited}:
+    if row.get("notice_hash") not in [terms.hash for terms in cited]:
         yield "x-meeting.notice_hash", "NOTICE_UNKNOWN", "is not the hash of the notice that was archived"
     given = read_time(row.get("event_time"))
     starts = [start for terms in cited if (start := read_time(terms.start))]

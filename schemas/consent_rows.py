@@ -11,7 +11,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -209,13 +209,18 @@ def _earlier(one: object, other: object) -> object:
 
 
 def read_time(value: object) -> datetime | None:
-    """An RFC 3339 timestamp with its offset, to the microsecond; None if it is none."""
+    """An RFC 3339 timestamp with its offset, to the microsecond; None if it is none.
+
+    One outside the years 1 to 9999 in UTC is none: no table can hold it.
+    """
     if not isinstance(value, str):
         return None
     try:
-        return msgspec.convert(value, _AWARE)
+        found: datetime = msgspec.convert(value, _AWARE)
+        found.astimezone(UTC)
     except (msgspec.ValidationError, ValueError, OverflowError):
         return None
+    return found
 
 
 def is_negative(row: Mapping[str, Any]) -> bool:

@@ -76,6 +76,15 @@ def test_one_who_said_nothing_holds_it(world: World) -> None:
     assert nothing_released(world)
 
 
+def test_a_record_of_a_time_that_no_table_can_hold_stops_no_release(agreed: World) -> None:
+    for time in ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"):
+        agreed.say("eve", event_time=time, ingested_at=time)
+        unsigned = {"event": {"event_state": "ConsentGiven", "event_time": time}}
+        with agreed.consents.open("a") as file:
+            file.write(json.dumps({**unsigned, "x-meeting": {"ingested_at": time}}) + "\n")
+    assert agreed.release()["released"] == 2
+
+
 def test_a_withdrawal_stops_what_has_not_gone(agreed: World) -> None:
     agreed.say("bob", "withdrawn", event_time="2026-03-05T00:00:00Z", ingested_at="2026-03-05T00:00:01Z")
     assert agreed.release()["outcomes"] == {"ERASE": 2}

@@ -145,6 +145,8 @@ def test_the_command_names_the_items_that_a_reason_holds(world: World) -> None:
         ({"store": "nowhere"}, 2, "STORE_NOT_FOUND"),
         ({"purpose": "world_peace"}, 2, "PURPOSE_NOT_REGISTERED"),
         ({"as-of": "yesterday"}, 2, "AS_OF_INVALID"),
+        ({"as-of": "0001-01-01T00:00:00+14:00"}, 2, "AS_OF_INVALID"),
+        ({"as-of": "0001-01-01T00:00:00Z"}, 2, "AS_OF_INVALID"),
         ({"recipient": "everybody"}, 2, "recipient"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -122,6 +123,18 @@ def test_a_report_whose_files_are_gone_holds_if_the_log_names_it(world: World, t
     changed = report("verify", "--store", store, kept)
     assert changed.exit_code == 3
     assert "REPORT_FILES_GONE" in changed.output
+
+
+def test_a_figure_that_stands_twice_is_refused(world: World, tmp_path: Path) -> None:
+    file = tmp_path / "report.json"
+    report("--store", world.store, "--as-of", AS_OF, "--out", file)
+    content = file.read_text()
+    members = list(re.finditer(r'"(\w+)": ', content))
+    assert report("verify", "--store", world.store, file).exit_code == 0
+    for member in members[:: len(members) // 25]:
+        file.write_text(f"{content[: member.start()]}{member[0]}99, {content[member.start() :]}")
+        result = report("verify", "--store", world.store, file)
+        assert (result.exit_code, "REPORT_MALFORMED" in result.output) == (1, True), member[1]
 
 
 def rewrite(folder: Path, keys: Path) -> None:

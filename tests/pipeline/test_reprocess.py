@@ -17,7 +17,7 @@ from pipelines.cli import cli
 from pipelines.run_erase import EraseOptions, run_erase
 from pipelines.store_search import words_in_clear
 from schemas.contract import bundled_contract_files
-from schemas.errors import InfrastructureFault, PromiseBroken
+from schemas.errors import ConfigurationError, InfrastructureFault, PromiseBroken
 from schemas.tables import (
     OPENINGS,
     QUARANTINE_ITEMS,
@@ -452,3 +452,6 @@ def test_an_instant_that_cannot_be_read_is_refused(world: World) -> None:
     )
     assert (shown.exit_code, "AS_OF_UNREADABLE" in shown.output) == (2, True)
     assert run_reprocess.read_instant(None) <= datetime.now(UTC)
+    for text in ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00Z"):
+        with pytest.raises(ConfigurationError, match="AS_OF_UNREADABLE"):
+            run_reprocess.read_instant(text)

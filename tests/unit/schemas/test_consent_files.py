@@ -81,6 +81,37 @@ def test_a_folder_gives_its_files_in_order(tmp_path: Path) -> None:
     assert consent_files(tmp_path / "z.jsonl") == [tmp_path / "z.jsonl"]
 
 
+@pytest.mark.parametrize(
+    "name", ["more.json", "more.jsonl.gz", "MORE.JSONL", "more", "b/more.csv", "b/more.jsonl.part"]
+)
+def test_a_no_that_nobody_would_read_is_a_fault(tmp_path: Path, name: str) -> None:
+    append_lines(tmp_path / "a.jsonl", TOKENS[:1])
+    (tmp_path / "b").mkdir()
+    (tmp_path / name).write_text(TOKENS[1])
+    with pytest.raises(InfrastructureFault, match="CONSENTS_UNREADABLE"):
+        consent_files(tmp_path)
+    assert consent_files(tmp_path / name) == [tmp_path / name]
+
+
+def test_a_folder_behind_a_link_is_a_fault_and_a_file_behind_one_is_read(tmp_path: Path) -> None:
+    there = tmp_path / "there"
+    there.mkdir()
+    append_lines(there / "a.jsonl", TOKENS[:1])
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "b.jsonl").symlink_to(there / "a.jsonl")
+    assert consent_files(tmp_path / "here") == [tmp_path / "here" / "b.jsonl"]
+    (tmp_path / "here" / "c").symlink_to(there)
+    with pytest.raises(InfrastructureFault, match="CONSENTS_UNREADABLE"):
+        consent_files(tmp_path / "here")
+
+
+def test_notes_and_hidden_files_beside_records_are_none(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    for name in ("a.jsonl", "README.md", "notes.txt", ".DS_Store", ".git/config"):
+        (tmp_path / name).write_text("")
+    assert [file.name for file in consent_files(tmp_path)] == ["a.jsonl"]
+
+
 @pytest.mark.parametrize("content", [b"", b"PAR1 damaged"])
 def test_a_damaged_file_is_a_fault_without_its_content(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "r.parquet").write_bytes(content)

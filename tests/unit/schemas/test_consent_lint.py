@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,27 @@ def test_an_untrusted_line_is_explained(registry: Registry, line: str, code: str
 def test_the_effect_of_distrust_depends_on_what_is_said(registry: Registry, state: str, effect: str) -> None:
     line = sign_record(fitting(registry, event__event_state=state), OTHER_KEY, "k1").encode()
     assert effect in next(iter(lint_records("f", [line], registry))).message
+
+
+PLACES = [(part, name) for part in ("processing", "event", "x-meeting") for name in RECORD[part]]
+VALUES = (None, True, -1, 1e308, "", CANARY, "9" * 400, [], [[]], [{}], [{"a": []}], [["*"]], {}, {"a": {}})
+
+
+@pytest.mark.parametrize("value", VALUES)
+def test_whatever_stands_in_a_field_is_judged(registry: Registry, value: object) -> None:
+    for part, name in PLACES:
+        changed = fitting(registry, **{f"{part.replace('-', '_')}__{name}": value})
+        codes(registry, sign_record(changed, KEY, "k1"), json.dumps(changed))
+
+
+@pytest.mark.parametrize(
+    "fault", [b'{"a":1e}', b'{"a":\xff}', b"[" * 40, b"[]", b'"', b"", b"\0", b'{"a":1,"a":2}']
+)
+def test_every_fault_of_a_line_has_its_words(registry: Registry, fault: bytes) -> None:
+    token = sign_record(RECORD, KEY, "k1").split(".")
+    payload = base64.urlsafe_b64encode(fault).rstrip(b"=").decode()
+    codes(registry, ".".join([token[0], payload, token[2]]))
+    list(lint_records("f.jsonl", [fault, b'"' + fault + b'"'], registry))
 
 
 def test_two_records_with_one_id_are_a_collision(registry: Registry) -> None:

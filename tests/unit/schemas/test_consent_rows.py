@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.consent_rows import FLAT_FIELDS, Identifier, body_hash, read_identifier, read_record
+from schemas.consent_rows import (
+    FLAT_FIELDS,
+    Identifier,
+    body_hash,
+    read_identifier,
+    read_record,
+    read_time,
+)
 from tests.unit.schemas.consent_samples import CANARY, NOTICE, RECORD, record
 from validation.cases import RECORD_SHORTHAND
 
@@ -91,6 +98,12 @@ def test_what_is_illegible_is_left_out(change: dict[str, Any], name: str) -> Non
 )
 def test_an_illegible_subject_is_none(value: object) -> None:
     assert read_identifier(value) is None
+
+
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_an_instant_that_no_table_can_hold_is_none(text: str) -> None:
+    assert read_time(text) is None
+    assert read_time(text[:19] + "Z") is not None
 
 
 def test_a_record_without_a_time_of_arrival_has_an_illegible_one() -> None:
