@@ -9,14 +9,20 @@ STAMP := $(VENV)/.set-up
 PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3 python; do \
 	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$name && break; done)
 
+GCP := .venv-gcp
+GCP_STAMP := $(GCP)/.set-up
+GCP_TESTS := tests/unit/transforms/test_store_conformance.py tests/unit/transforms/test_store_cloud.py \
+	tests/unit/transforms/test_bigquery_load.py tests/unit/transforms/test_key_providers.py \
+	tests/pipeline/test_cloud_store.py tests/pipeline/test_dataflow.py
+
 DEMO := demo-output
 BENCH ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench clean
+.PHONY: help setup demo test test-gcp lint bench clean
 
 help: ## List the targets.
-	@sed -n 's/^\([a-z]*\):[^#]*## /  \1\t/p' $(firstword $(MAKEFILE_LIST))
+	@sed -n 's/^\([a-z-]*\):[^#]*## /  \1\t/p' $(firstword $(MAKEFILE_LIST))
 
 setup: $(STAMP) ## Make .venv with the exact packages of constraints.txt.
 	@echo "$(VENV) is ready. Next: source $(VENV)/bin/activate"
@@ -35,6 +41,18 @@ demo: $(STAMP) ## Take generated events apart, check every outcome, show the res
 test: $(STAMP) ## Run all tests.
 	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --claims
 
+# In an environment of its own: the client libraries are many, and the others' tests start without them.
+test-gcp: $(GCP_STAMP) ## Run the tests that need Google Cloud's client libraries; no account, no service.
+	@$(GCP)/bin/python -m pytest -rs $(GCP_TESTS)
+
+$(GCP_STAMP): setup.py constraints.txt deploy/dataflow/constraints.txt
+	@test -n "$(PYTHON)" || { echo "No Python 3.11 or later was found. Name one: make PYTHON=/path/to/python"; exit 1; }
+	@echo "Setting up $(GCP) (a few minutes the first time)"
+	@$(PYTHON) -m venv $(GCP)
+	@$(GCP)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+		--constraint deploy/dataflow/constraints.txt --editable '.[dev,gcp,kms]'
+	@touch $(GCP_STAMP)
+
 lint: $(STAMP) ## Check style, format and types.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -44,4 +62,4 @@ bench: $(STAMP) ## Measure against a naive pipeline and DuckDB (several minutes;
 	@$(BIN)/python -m benchmarks.run $(BENCH)
 
 clean: ## Delete .venv and whatever tools left behind.
-	rm -rf $(VENV) $(DEMO) build dist ./*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	rm -rf $(VENV) $(GCP) $(DEMO) build dist ./*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

@@ -42,11 +42,14 @@ EXTRAS = {
         "types-PyYAML",
         "duckdb>=1.2",  # a second reader of what was written, and the benchmark's yardstick
         "psutil>=6",  # memory of the benchmark's processes
+        "sqlglot>=26",  # reads the statements that are printed for BigQuery, in its dialect
         "jsonschema>=4.23",  # checks published JSON Schemas against what is written
         "playwright>=1.50",  # the report in a real browser; the browser itself is the system's
         "axe-playwright-python>=0.1.5",  # axe-core, which checks whether everybody can read it
     ],
-    "gcp": ["apache-beam[gcp]>=2.77,<3"],  # Dataflow, Cloud Storage, BigQuery
+    "gcp": [
+        "apache-beam[gcp]>=2.77,<3",  # Dataflow, and the clients of Cloud Storage and BigQuery
+    ],
     "kms": [
         "google-cloud-kms>=3.18,<4",  # vault keys whose private half stays in Cloud KMS
     ],

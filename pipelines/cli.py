@@ -9,6 +9,7 @@ import click
 
 _COMMANDS = {
     "audit": ("pipelines.audit_command", "audit"),
+    "bigquery": ("pipelines.bigquery_command", "bigquery"),
     "consent": ("pipelines.consent_command", "consent"),
     "contracts": ("pipelines.contracts_command", "contracts"),
     "demo": ("pipelines.demo_command", "demo"),
