@@ -37,12 +37,13 @@ from benchmarks.events import count_of, make_events
 from benchmarks.gate import FACTORS as GATE_FACTORS
 from benchmarks.gate import bench_gate, print_gate
 from benchmarks.measure import Cost, measure
+from benchmarks.report import bench_report, print_report
 from pipelines.keys_command import init as _keys_init
 
 WORK = Path("bench-output")
 TINY = 100
 MEMORY_FACTORS = (1, 4, 16)
-PARTS = ("cpu", "memory", "processes", "gate", "erase")
+PARTS = ("cpu", "memory", "processes", "gate", "erase", "report")
 
 
 @dataclass
@@ -56,6 +57,7 @@ class Bench:
     gate_items: int
     gate_factors: Sequence[int]
     erase_items: int
+    report_items: int
     console: Console
 
     @property
@@ -225,6 +227,10 @@ def _bench_gate(bench: Bench) -> dict[str, Any]:
 # --- erasing ----------------------------------------------------------------------------------------------
 
 
+def _bench_report(bench: Bench) -> list[dict[str, Any]]:
+    return bench_report(bench.folder, bench.keys, bench.report_items, bench.measured)
+
+
 def _bench_erase(bench: Bench) -> list[dict[str, Any]]:
     return bench_erase(bench.folder, bench.keys, bench.erase_items, bench.console)
 
@@ -251,6 +257,7 @@ def run_parts(bench: Bench, parts: Sequence[str]) -> Iterator[tuple[str, Any]]:
         "processes": (bench_processes, print_processes),
         "gate": (_bench_gate, print_gate),
         "erase": (_bench_erase, print_erase),
+        "report": (_bench_report, print_report),
     }
     for part in parts:
         take, show = steps[part]
@@ -273,6 +280,7 @@ def main(arguments: Sequence[str]) -> None:
         options.gate_items,
         options.gate_factors,
         options.erase_items,
+        options.report_items,
         Console(),
     )
     if not bench.keys.exists():
@@ -292,13 +300,14 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     factors = "multiples of --gate-items to measure"
     parser.add_argument("--gate-factors", type=int, nargs="+", default=GATE_FACTORS, help=factors)
     parser.add_argument("--erase-items", type=int, default=1_000_000, help="items of the largest store")
+    parser.add_argument("--report-items", type=int, default=1_000_000, help="items of the largest report")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what to measure")
     parser.add_argument("--output", type=Path, default=WORK, help="where events and figures are kept")
     parser.add_argument("--quick", action="store_true", help="a small input once: a look, no measurement")
     options = parser.parse_args(arguments)
     if options.quick:
         options.events, options.memory_events, options.repeats = 20_000, 5_000, 1
-        options.gate_items, options.erase_items = 1_000, 6_400
+        options.gate_items, options.erase_items, options.report_items = 1_000, 6_400, 100_000
     return options
 
 

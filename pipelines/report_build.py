@@ -23,6 +23,7 @@ from schemas.errors import ConfigurationError, InfrastructureFault
 from transforms.manifest_seal import seal_of
 from transforms.report_collected import collected, named, separation
 from transforms.report_decisions import LastDecisions, last_decisions
+from transforms.report_grounds import CHECKS
 from transforms.report_log import LogRead, read_log
 from transforms.report_record import (
     asks_nobody,
@@ -33,9 +34,9 @@ from transforms.report_record import (
     processing_record,
     terms_in_force,
 )
-from transforms.report_released import CHECKS, ReleasedCheck, check_released
+from transforms.report_released import ReleasedCheck, check_released
 from transforms.report_sealed import read_said, read_sealed
-from transforms.report_view import Period, StoreView, instant
+from transforms.report_view import Period, StoreView, instant, release_memory
 from transforms.report_written import written
 from validation import report_words as words
 from validation.policy import Policies
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 
 RUNS: Final = 50
 HASHES: Final = 20
+REMEMBERED: Final = 10_000
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,7 @@ def build_report(request: ReportRequest) -> Report:
     view = StoreView(request.store, request.period, request.commits, seal)
     pointer = None if keys is None else _pointer(keys)
     released = check_released(view, lambda purpose: asks_nobody(policies, purpose), pointer)
+    release_memory()
     return _Parts(request, view, opened, policies, released).report()
 
 
@@ -130,8 +133,16 @@ def _pointer(keys: IngestKeys | ReleaseKeys) -> Callable[[str], str]:
     from transforms.consent_intake import record_pointer
     from transforms.pseudonyms import join_pseudonyms
 
-    pseudonyms = join_pseudonyms(keys)
-    return lambda record_id: record_pointer(record_id, pseudonyms)
+    pseudonyms, asked = join_pseudonyms(keys), 0
+
+    def pointer(record_id: str) -> str:
+        nonlocal pseudonyms, asked
+        asked += 1
+        if asked % REMEMBERED == 0:
+            pseudonyms = join_pseudonyms(keys)  # it remembers what it was asked, and most ids are asked once
+        return record_pointer(record_id, pseudonyms)
+
+    return pointer
 
 
 class _Parts:
@@ -152,6 +163,7 @@ class _Parts:
     def report(self) -> Report:
         view, request = self._view, self._request
         last, log = last_decisions(view), read_log(view, request.checkpoint)
+        release_memory()
         sealed, said = read_sealed(view, request.as_of, request.live_days), read_said(view)
         asked = {purpose for purpose, _ in last.runs}
         return Report(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,6 +65,8 @@ def report(context: click.Context, /, store: str | None, **options: Any) -> None
     Exit codes: 0 made, 1 made, and a promise is broken (the report says which), 2 usage or registry, 3 a key,
     file or store cannot be used.
     """  # noqa: D301 - click reads the backspace as "keep the lines of this paragraph"
+    # Arrow's own allocators keep what they once had. It asks for this when it is first used.
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     if context.invoked_subcommand is not None:
         if store is not None:
             raise click.UsageError(f"options of `report {context.invoked_subcommand}` come after its name")

@@ -7,7 +7,6 @@ finding; only what cannot be read at all is an error.
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from functools import partial
 from typing import Any
 
 from schemas.errors import InfrastructureFault, PromiseBroken
+from transforms import store_reading
 from transforms.audit_entries import RUN, Entry, decode, digests_of, pending_entries
 from transforms.audit_facts import Evidence, find_evidence
 from transforms.audit_log import (
@@ -283,7 +283,7 @@ class _Verifier:
     def _digest(self, record: FileRecord) -> str | None:
         if self._files.size(record.path) is None:
             return None
-        return hashlib.sha256(self._files.read(record.path)).hexdigest()
+        return store_reading.digest_of(self._files, record)
 
 
 def _all_parts(run: Entry) -> list[tuple[int, object]]:

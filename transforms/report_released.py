@@ -1,77 +1,43 @@
 """Count, from what was written, the released items that rest on no complete set of valid consents.
 
 Nothing is taken over from what the release said of itself. Every released row is read back, its decision is
-looked up in the decisions' log, for the class and for the item, in the first look and at the sink;
-everybody's outcome in it must be a yes; and with a key, the records that it names are looked up among those
-that releases have read, where they must be trusted yeses. Rows are taken in parts, so that memory does not
-grow with them.
+looked up in the decisions' log, for the class (`report_grounds`) and for the item, in the first look and at
+the sink. Rows are reduced to digests and taken in parts, so that memory does not grow with them.
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.consent_sets import POSITIVE_STATUSES
-from schemas.tables import (
-    CONSENT_RECORDS,
-    DECISION_CLASSES,
-    DECISION_EXPORTS,
-    DECISION_ITEMS,
-    RELEASED,
-)
+from schemas.tables import DECISION_EXPORTS, DECISION_ITEMS, RELEASED
+from transforms.release_rules import SINK
+from transforms.report_grounds import CHECKS, Grounds, Mask, Pointer, bit
 from transforms.report_view import StoreView, id_ranges, instant
+from transforms.row_digests import NONE, Digests, DigestSet, digests
 from validation.decisions import RELEASE
 from validation.release_suite import RELEASE_SUITE_HASH
 from validation.report_decided import ReleasedItem
 
-CHECKS: Final = (
-    "ROW_IS_NO_RELEASE",
-    "NO_SUCH_DECISION",
-    "DECIDED_OTHERWISE",
-    "ITEM_NOT_DECIDED",
-    "NOT_CONFIRMED_AT_SINK",
-    "SOMEBODY_DOES_NOT_AGREE",
-    "NO_RECORD_NAMED",
-    "RECORD_UNKNOWN",
-    "RECORD_IS_NO_YES",
-    "NOT_JUDGED",
-)
 EXTRACT: Final = 10
 RECORDS_SHOWN: Final = 5
+PART_ROWS: Final = 1 << 18
+"""Released rows that are held against the decisions about items at once; each takes some 40 bytes."""
+
 _ROW: Final = (
-    "item_id",
-    "purpose",
-    "recipient",
-    "kind",
-    "decision",
-    "reasons",
-    "decision_id",
-    "records",
-    "record_ids",
-    "terms",
-    "as_of",
+    *("item_id", "purpose", "recipient", "kind", "decision", "reasons", "decision_id", "records"),
+    *("record_ids", "terms", "as_of"),
 )
-_CLASS: Final = ("decision_id", "stage", "run_id", "purpose", "recipient", "kind", "record_ids", "outcomes")
-
-Pointer = Callable[[str], str]
-"""Makes of a record's id the pseudonym under which the store knows it."""
-
-
-@dataclass(frozen=True)
-class _Decision:
-    """What a decision to release says, as far as rows are held against it."""
-
-    purpose: str
-    recipient: str
-    kind: str
-    records: int
-    faults: frozenset[str]
+_ITEM: Final = ("run_id", "stage", "item_id", "purpose", "recipient", "decision", "decision_id")
+_ASKED: Final = ("item_id", "purpose", "recipient")
 
 
 @dataclass
@@ -108,203 +74,154 @@ def check_released(
         pointer: How to look a record up, None without a key.
     """
     found = ReleasedCheck(looked_up=None if pointer is None else 0)
+    if not view.has(RELEASED):
+        return found
+    grounds = Grounds(view, asks_nobody, pointer)
+    found.looked_up = grounds.looked_up
     judged = _judged(view)
-    for part in id_ranges(view.rows(RELEASED), "item_id"):
-        _Part(view, part, found, asks_nobody, pointer, judged).check()
+    for part in id_ranges(view.rows(RELEASED), "item_id", PART_ROWS):
+        _Part(view, part, found, grounds, judged).check()
     return found
 
 
-def _judged(view: StoreView) -> set[tuple[str, str, str]]:
+def _judged(view: StoreView) -> DigestSet:
     """Purpose, recipient and kind of everything that the suite over what was written has judged."""
+    found = DigestSet()
     columns = ["purpose", "recipient", "kind", "release_suite_hash"]
-    return {
-        (row["purpose"], row["recipient"], row["kind"])
-        for batch in view.scan(DECISION_EXPORTS, columns)
-        for row in batch.to_pylist()
-        if row["release_suite_hash"] == RELEASE_SUITE_HASH
-    }
+    for rows in view.scan(DECISION_EXPORTS, columns):
+        own = rows.filter(pc.equal(rows.column("release_suite_hash"), RELEASE_SUITE_HASH))
+        found.add(_of(own, *columns[:-1]))
+    return found
 
 
 class _Part:
     """The released rows of some items."""
 
     def __init__(
-        self,
-        view: StoreView,
-        condition: Any,
-        found: ReleasedCheck,
-        asks_nobody: Callable[[str], bool],
-        pointer: Pointer | None,
-        judged: set[tuple[str, str, str]],
+        self, view: StoreView, condition: Any, found: ReleasedCheck, grounds: Grounds, judged: DigestSet
     ) -> None:
         self._view, self._condition, self._found = view, condition, found
-        self._asks_nobody, self._pointer, self._judged = asks_nobody, pointer, judged
-        self._allowed: set[tuple[str, ...]] = set()
-        self._unconfirmed: set[tuple[str, ...]] = set()
-        self._last: dict[tuple[str, ...], tuple[str, str]] = {}
+        self._grounds, self._judged = grounds, judged
+        runs = (run.run_id for run in view.store.snapshot.manifests)
+        self._runs = sorted(runs)
+        self._asked, self._named = DigestSet(), DigestSet()
 
     def check(self) -> None:
-        ids: set[str] = set()
-        items: set[str] = set()
-        for rows in self._rows(["decision_id", "item_id"]):
-            ids.update(rows.column("decision_id").to_pylist())
-            items.update(rows.column("item_id").to_pylist())
-        if not items:
-            return
-        decisions = self._decisions(ids)
-        self._read_items(items)
-        for rows in self._rows(list(_ROW)):
-            for row in rows.to_pylist():
-                self._take(row, decisions)
+        masks: list[Mask] = []
+        rows_asked: list[Digests] = []
+        rows_named: list[Digests] = []
+        for rows in self._view.scan(RELEASED, list(_ROW), self._condition):
+            masks.append(self._mask(rows))
+            rows_asked.append(_of(rows, *_ASKED))
+            rows_named.append(_of(rows, *_ASKED, "decision_id"))
+            self._asked.add(rows_asked[-1])
+            self._named.add(rows_named[-1])
+            self._note(rows)
+        if masks:
+            last, allowed, confirmed = self._decided()
+            asked, named = np.concatenate(rows_asked), self._named.places(np.concatenate(rows_named))
+            mask = np.concatenate(masks)
+            decided = (mask & bit("NO_SUCH_DECISION")) == 0
+            mask[decided & ~allowed[named]] |= bit("ITEM_NOT_DECIDED")
+            mask[decided & allowed[named] & ~confirmed[named]] |= bit("NOT_CONFIRMED_AT_SINK")
+            self._count(mask, last[self._asked.places(asked)] % 2 == 0)
 
-    def _rows(self, columns: list[str]) -> Iterator[pa.Table]:
-        return self._view.scan(RELEASED, columns, self._condition)
+    def _mask(self, rows: pa.Table) -> Mask:
+        """What is wrong with rows, as far as they and their decisions tell."""
+        ids, stated = _of(rows, "decision_id"), rows.column("records").cast(pa.int64())
+        mask = self._grounds.faults(ids, digests([*(rows.column(name) for name in _STATED), stated]))
+        decided = (mask & bit("NO_SUCH_DECISION")) == 0
+        mask[decided & ~self._judged.holds(_of(rows, "purpose", "recipient", "kind"))] |= bit("NOT_JUDGED")
+        empty = pc.equal(pc.list_value_length(rows.column("reasons")), 0)
+        right = pc.and_(
+            pc.fill_null(empty, False), pc.fill_null(pc.equal(rows.column("decision"), RELEASE), False)
+        )
+        mask[~right.to_numpy()] |= bit("ROW_IS_NO_RELEASE")
+        return mask
 
-    def _take(self, row: Mapping[str, Any], decisions: Mapping[str, _Decision]) -> None:
+    def _note(self, rows: pa.Table) -> None:
         found = self._found
-        faults = set(self._faults(row, decisions.get(row["decision_id"])))
-        found.rows += 1
-        found.violations += bool(faults)
-        found.checks.update(faults)
-        found.copies[row["purpose"]] += 1
-        found.to_delete += self._last.get(_asked(row), ("", RELEASE))[1] != RELEASE
-        if len(found.extract) < EXTRACT or row["item_id"] < found.extract[-1].item_id:
-            shown = [*found.extract, _shown(row)]
-            found.extract = sorted(shown, key=lambda one: (one.item_id, one.purpose))[:EXTRACT]
+        found.copies.update(_counted(rows.column("purpose")))
+        keys = [("item_id", "ascending"), ("purpose", "ascending"), ("recipient", "ascending")]
+        first = rows.take(pc.select_k_unstable(rows, k=EXTRACT, sort_keys=keys))
+        shown = [*found.extract, *map(_shown, first.to_pylist())]
+        found.extract = sorted(shown, key=lambda one: (one.item_id, one.purpose, one.recipient))[:EXTRACT]
 
-    def _faults(self, row: Mapping[str, Any], decision: _Decision | None) -> Iterator[str]:
-        if row["decision"] != RELEASE or row["reasons"] is None or row["reasons"]:
-            yield "ROW_IS_NO_RELEASE"
-        if decision is None:
-            yield "NO_SUCH_DECISION"
-            return
-        yield from decision.faults
-        if (row["purpose"], row["recipient"], row["kind"], row["records"]) != (
-            decision.purpose,
-            decision.recipient,
-            decision.kind,
-            decision.records,
-        ):
-            yield "DECIDED_OTHERWISE"
-        if (*_asked(row), row["decision_id"]) not in self._allowed:
-            yield "ITEM_NOT_DECIDED"
-        elif (*_asked(row), row["decision_id"]) in self._unconfirmed:
-            yield "NOT_CONFIRMED_AT_SINK"
-        if (row["purpose"], row["recipient"], row["kind"]) not in self._judged:
-            yield "NOT_JUDGED"
+    def _count(self, mask: Mask, to_delete: npt.NDArray[np.bool_]) -> None:
+        found = self._found
+        found.rows += len(mask)
+        found.violations += int((mask != 0).sum())
+        found.to_delete += int(to_delete.sum())
+        for check in CHECKS:
+            found.checks[check] += int(((mask & bit(check)) != 0).sum())
 
-    # --- decisions ------------------------------------------------------------------------------------------
+    # --- decisions about items ------------------------------------------------------------------------------
 
-    def _decisions(self, ids: set[str]) -> dict[str, _Decision]:
-        """The decisions to release by id, each with what is wrong with it."""
-        found: dict[str, _Decision] = {}
-        wanted = pa.array(sorted(ids), pa.string())
-        where = (pc.field("decision") == RELEASE) & pc.field("decision_id").isin(wanted)
-        for rows in self._view.scan(DECISION_CLASSES, list(_CLASS), where):
-            lookups = self._look_up(rows)
-            for row, agree in zip(_without_people(rows), _all_agree(rows), strict=True):
-                faults = {*lookups.get(row["decision_id"], ())}
-                if not agree:
-                    faults.add("SOMEBODY_DOES_NOT_AGREE")
-                if not row["record_ids"] and not self._asks_nobody(row["purpose"]):
-                    faults.add("NO_RECORD_NAMED")
-                found[row["decision_id"]] = _Decision(
-                    row["purpose"],
-                    row["recipient"],
-                    row["kind"],
-                    len(row["record_ids"] or ()),
-                    frozenset(faults),
-                )
+    def _decided(self) -> tuple[Any, Any, Any]:
+        """What was decided about these items.
+
+        Returns:
+            For each item, purpose and recipient the last first look, odd if it was to release; for each of
+            them with the decision that a row names, whether that decision was made, and whether a release
+            made it whose second look did not deny it.
+        """
+        last = np.full(len(self._asked.sorted()), 1, np.int64)
+        made: list[tuple[npt.NDArray[np.int64], Digests]] = []
+        denied = DigestSet()
+        for rows in self._view.scan(DECISION_ITEMS, list(_ITEM), self._condition):
+            places = self._asked.places(_of(rows, *_ASKED))
+            own = rows.filter(pa.array(places >= 0))
+            is_first = pc.equal(own.column("stage"), "decide").to_numpy(zero_copy_only=False).astype(bool)
+            to_release = pc.equal(own.column("decision"), RELEASE).to_numpy(zero_copy_only=False).astype(bool)
+            runs = self._ranks(own.column("run_id"))
+            np.maximum.at(last, places[places >= 0][is_first], (runs * 2 + to_release)[is_first])
+            denied.add(_of(own.filter(pa.array(self._denials(own, to_release))), *_ASKED, "run_id"))
+            named = own.filter(pa.array(is_first & to_release))
+            where = self._named.places(_of(named, *_ASKED, "decision_id"))
+            made.append((where[where >= 0], _of(named, *_ASKED, "run_id")[where >= 0]))
+        allowed = np.zeros(len(self._named.sorted()), np.bool_)
+        confirmed = allowed.copy()
+        for where, of_run in made:
+            allowed[where] = True
+            confirmed[where[~denied.holds(of_run)]] = True
+        return last, allowed, confirmed
+
+    def _denials(self, rows: pa.Table, to_release: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        second: npt.NDArray[np.bool_] = (
+            pc.equal(rows.column("stage"), SINK).to_numpy(zero_copy_only=False).astype(bool)
+        )
+        return second & ~to_release
+
+    def _ranks(self, run_ids: pa.ChunkedArray) -> npt.NDArray[np.int64]:
+        """Numbers that are in the order of runs, from 1."""
+        coded = run_ids.combine_chunks().dictionary_encode()
+        ranks = [1 + bisect_left(self._runs, run_id) for run_id in coded.dictionary.to_pylist()]
+        found: npt.NDArray[np.int64] = np.array([*ranks, 0], np.int64)[
+            coded.indices.fill_null(len(ranks)).to_numpy(zero_copy_only=False)
+        ]
         return found
 
-    def _look_up(self, rows: pa.Table) -> dict[str, set[str]]:
-        """What is wrong with the records that decisions name, by decision."""
-        wrong: dict[str, set[str]] = defaultdict(set)
-        if self._pointer is None:
-            return wrong
-        ids = rows.column("decision_id").to_pylist()
-        for start in range(0, len(ids), _CLASSES_AT_ONCE):
-            part = rows.slice(start, _CLASSES_AT_ONCE)
-            named: dict[str, list[str]] = defaultdict(list)
-            for decision, records in zip(
-                part.column("decision_id").to_pylist(), part.column("record_ids").to_pylist(), strict=True
-            ):
-                for record in records or ():
-                    named[self._pointer(record)].append(decision)
-            known = self._known(named)
-            self._found.looked_up = (self._found.looked_up or 0) + len(named)
-            for record, decisions in named.items():
-                if record not in known:
-                    _note(wrong, decisions, "RECORD_UNKNOWN")
-                elif not known[record]:
-                    _note(wrong, decisions, "RECORD_IS_NO_YES")
-        return wrong
 
-    def _known(self, pointers: Iterable[str]) -> dict[str, bool]:
-        """For records that releases have read: whether one under that id is a trusted yes."""
-        found: dict[str, bool] = {}
-        where = pc.field("record_join").isin(pa.array(sorted(pointers), pa.string()))
-        for rows in self._view.scan(CONSENT_RECORDS, ["record_join", "status", "fault"], where):
-            for row in rows.to_pylist():
-                # Stores of older versions do not say what a record says; that it was read is all they know.
-                is_yes = row["fault"] is None and row["status"] in (None, *POSITIVE_STATUSES)
-                found[row["record_join"]] = found.get(row["record_join"], False) or is_yes
-        return found
-
-    def _read_items(self, items: set[str]) -> None:
-        """What was decided about these items, in each look; the last first look is what holds now."""
-        columns = ["run_id", "stage", "item_id", "purpose", "recipient", "decision", "decision_id"]
-        denied: set[tuple[str, ...]] = set()
-        looked: dict[tuple[str, ...], str] = {}
-        wanted = pa.array(sorted(items), pa.string())
-        where = self._condition & pc.field("item_id").isin(wanted)
-        for rows in self._view.scan(DECISION_ITEMS, columns, where):
-            for row in rows.to_pylist():
-                asked = _asked(row)
-                if row["stage"] == "decide":
-                    self._last[asked] = max(self._last.get(asked, ("", "")), (row["run_id"], row["decision"]))
-                    if row["decision"] == RELEASE:
-                        self._allowed.add((*asked, row["decision_id"]))
-                        looked[(*asked, row["run_id"])] = row["decision_id"]
-                elif row["stage"] == "sink" and row["decision"] != RELEASE:
-                    denied.add((*asked, row["run_id"]))
-        self._unconfirmed = {(*key[:3], looked[key]) for key in denied if key in looked}
+_STATED: Final = ("decision_id", "purpose", "recipient", "kind")
 
 
-_CLASSES_AT_ONCE: Final = 2048
+def _of(rows: pa.Table, *columns: str) -> Digests:
+    return digests([rows.column(name) for name in columns]) if rows.num_rows else NONE
 
 
-def _asked(row: Mapping[str, Any]) -> tuple[str, str, str]:
-    return row["item_id"], row["purpose"], row["recipient"]
+def _counted(column: pa.ChunkedArray) -> dict[str, int]:
+    return {entry["values"] or "-": entry["counts"] for entry in pc.value_counts(column).to_pylist()}
 
 
-def _note(wrong: dict[str, set[str]], decisions: Iterable[str], fault: str) -> None:
-    for decision in decisions:
-        wrong[decision].add(fault)
-
-
-def _without_people(rows: pa.Table) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = rows.drop_columns(["outcomes"]).to_pylist()
-    return found
-
-
-def _all_agree(rows: pa.Table) -> list[bool]:
-    """For each decision whether every outcome in it is a yes."""
-    column = rows.column("outcomes").combine_chunks()
-    parents = pc.list_parent_indices(column).to_pylist()
-    agrees = pc.struct_field(pc.list_flatten(column), "agrees").to_pylist()
-    denied = {parent for parent, agree in zip(parents, agrees, strict=True) if agree is not True}
-    return [number not in denied for number in range(rows.num_rows)]
-
-
-def _shown(row: Mapping[str, Any]) -> ReleasedItem:
+def _shown(row: Any) -> ReleasedItem:
+    """A row as the report shows it; what a broken store leaves out is a dash."""
     return ReleasedItem(
-        item_id=row["item_id"],
-        purpose=row["purpose"],
-        recipient=row["recipient"],
-        decision_id=row["decision_id"],
-        records=row["records"],
+        item_id=row["item_id"] or "-",
+        purpose=row["purpose"] or "-",
+        recipient=row["recipient"] or "-",
+        decision_id=row["decision_id"] or "-",
+        records=row["records"] or 0,
         record_ids=list(row["record_ids"] or ())[:RECORDS_SHOWN],
         terms=list(row["terms"] or ()),
-        as_of=instant(row["as_of"]),
+        as_of="-" if row["as_of"] is None else instant(row["as_of"]),
     )

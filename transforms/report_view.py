@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any, Final
 
 import pyarrow as pa
@@ -50,6 +51,11 @@ class Period:
             return True
         began = datetime.strptime(match[1], "%Y%m%dt%H%M%S").replace(tzinfo=UTC)
         return (self.start is None or self.start <= began) and (self.end is None or began < self.end)
+
+
+def release_memory() -> None:
+    """Give back what is not used any more."""
+    pa.default_memory_pool().release_unused()
 
 
 class StoreView:
@@ -152,16 +158,23 @@ class StoreView:
 def id_ranges(rows: int, column: str, most: int = SHARD_ROWS) -> Iterator[Any]:
     """Conditions that part a table by an id of hexadecimal digits into about equal parts of bounded size.
 
+    Every row is in one part; those whose id is missing, or is none, are in the first one or the last.
+
     Args:
         rows: Rows of the table.
         column: The id's column.
         most: Rows that a part may have.
     """
     parts = max(1, -(-rows // most))
-    bounds = [f"{(number << 32) // parts:08x}" for number in range(parts)]
-    for number, low in enumerate(bounds):
-        condition = pc.field(column) >= low
-        yield condition & (pc.field(column) < bounds[number + 1]) if number + 1 < parts else condition
+    bounds = [None, *(f"{(number << 32) // parts:08x}" for number in range(1, parts)), None]
+    for low, high in pairwise(bounds):
+        yield _between(pc.field(column), low, high)
+
+
+def _between(field: Any, low: str | None, high: str | None) -> Any:
+    if low is None:
+        return field.is_null() | ((field < high) if high is not None else field.is_valid())
+    return (field >= low) & (field < high) if high is not None else field >= low
 
 
 def instant(value: datetime) -> str:

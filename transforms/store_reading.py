@@ -24,6 +24,9 @@ from transforms.manifests import FileRecord
 from transforms.store_files import StoreFiles
 
 _BATCH_ROWS = 1 << 16
+_AHEAD = {"batch_readahead": 1, "fragment_readahead": 1}
+"""Arrow reads 16 batches of 4 files ahead unless it is told otherwise, which can be a whole table."""
+
 _PIECE_BYTES = 1 << 20
 
 _SEALED = (QUARANTINE_BLOBS, QUARANTINE_KEYS, QUARANTINE_REJECTED)
@@ -58,12 +61,21 @@ def check_content(files: StoreFiles, record: FileRecord) -> None:
         InfrastructureFault: With code ``STORE_FILE_DIGEST``, or as ``check_size``.
     """
     check_size(files, record)
+    if digest_of(files, record) != record.sha256:
+        raise _changed(record)
+
+
+def digest_of(files: StoreFiles, record: FileRecord) -> str:
+    """SHA-256 (hex) of a file that is there, read piece by piece.
+
+    Raises:
+        InfrastructureFault: It cannot be read (``STORE_FILE_BROKEN``).
+    """
     digest = hashlib.sha256()
     with _faults(record.table), files.arrow().open_input_stream(record.path) as stream:
         while piece := stream.read(_PIECE_BYTES):
             digest.update(piece)
-    if digest.hexdigest() != record.sha256:
-        raise _changed(record)
+    return digest.hexdigest()
 
 
 def schema_of(files: StoreFiles, table: str, records: list[FileRecord]) -> pa.Schema:
@@ -115,7 +127,8 @@ def scan(
     schema, dataset = _dataset(files, table, records)
     wanted = _chosen(schema, columns)
     with _faults(table):
-        for batch in dataset.to_batches(columns=wanted.names, filter=where, batch_size=_BATCH_ROWS):
+        batches = dataset.to_batches(columns=wanted.names, filter=where, batch_size=_BATCH_ROWS, **_AHEAD)
+        for batch in batches:
             if batch.num_rows:
                 yield batch.cast(wanted)
 

@@ -182,7 +182,7 @@ class _Validation:
         check = Check(suite.area, suite.table, NAMES, suite.names_rule)
         self._tally.add(check, [(word, max(rows, 1)) for word in words])
         there = set(schema.names)
-        missing = sum(column.name not in there for column in suite.schema)
+        missing = len(suite.required - there)
         present = Counter({"missing": missing, "present": len(suite.schema) - missing})
         self._tally.add(Check(suite.area, suite.table, NAMES, ALL_COLUMNS), (+present).items())
 

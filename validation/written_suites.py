@@ -59,6 +59,7 @@ class TableSuite:
         schema: The declared columns.
         rules: Rules by Parquet path of the column.
         free: Columns of which nothing can be said, by path: content itself, words of the controller's own.
+        later: Columns that files may lack: they were declared after files had been written, and may be empty.
     """
 
     area: str
@@ -67,6 +68,12 @@ class TableSuite:
     schema: pa.Schema = field(repr=False)
     rules: Mapping[str, tuple[Rule, ...]] = field(repr=False)
     free: frozenset[str] = frozenset()
+    later: frozenset[str] = frozenset()
+
+    @property
+    def required(self) -> frozenset[str]:
+        """Columns that every file must have."""
+        return frozenset(self.schema.names) - self.later
 
     @cached_property
     def columns(self) -> frozenset[str]:
@@ -93,7 +100,7 @@ class TableSuite:
 
 
 ALL_COLUMNS: Final = in_set("present", code="COLUMN_MISSING")
-"""Every declared column is there."""
+"""Every declared column is there, but for those that were declared later and may be empty."""
 
 
 def column_word(column: pa.Field) -> str:
@@ -120,7 +127,9 @@ def _telemetry_suite(shape: EventShape, table: TelemetryTable) -> TableSuite:
     for entry in table.columns:
         name = entry.column or ""
         rules[f"{name}.list.element" if entry.is_list else name] = tuple(_field_rules(entry))
-    return TableSuite(TELEMETRY_AREA, table.name, shape.contract_label, table.schema, rules)
+    # A field that was added to a contract is missing in files from before, as it may be in any event.
+    own = frozenset(entry.column or "" for entry in table.columns)
+    return TableSuite(TELEMETRY_AREA, table.name, shape.contract_label, table.schema, rules, later=own)
 
 
 def _standard_rules(shape: EventShape, table: TelemetryTable) -> Iterator[tuple[str, tuple[Rule, ...]]]:

@@ -15,6 +15,8 @@ from schemas.classification import CONTENT_KINDS, SEALED_KINDS
 from schemas.consent_sets import CONTENT_LIKE, RECIPIENTS
 from schemas.contract import DELETION_NAMES, ROSTER_EVENTS, SOURCES, ContractSet
 from schemas.tables import (
+    CONSENT_RECORDS,
+    DECISION_CLASSES,
     FILTERS,
     FIXED_TABLES,
     QUARANTINE_BLOBS,
@@ -149,6 +151,7 @@ def table_suites(words: StoreWords) -> dict[str, TableSuite]:
             schema,
             rules.get(table, {}),
             FREE if table == RELEASED else frozenset(),
+            LATER.get(table, frozenset()),
         )
         for table, schema in FIXED_TABLES.items()
         if table != FILTERS
@@ -274,3 +277,10 @@ FREE: Final = frozenset(
     }
 )
 """Columns of ``released`` that hold the content itself, or are compared with their decision as a whole."""
+LATER: Final[Mapping[str, frozenset[str]]] = {
+    QUARANTINE_ITEMS: frozenset({"derived_from", "piece_join"}),
+    QUARANTINE_BLOBS: frozenset({"sender"}),
+    CONSENT_RECORDS: frozenset({"status", "grantor", "fault"}),
+    DECISION_CLASSES: frozenset({"roster_doubts"}),
+}
+"""Columns that were declared after files of a table had been written, and that may be empty."""

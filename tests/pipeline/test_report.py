@@ -271,23 +271,27 @@ def test_what_was_needed_then_is_asked_for(report: Report, world: World) -> None
 
 @pytest.fixture
 def forged(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., ReleasedCheck]:
-    """Exchange a column of a table, as whoever can write to the store might, and count anew."""
+    """Exchange rows of a table, as whoever can write to the store might, and count anew."""
     monkeypatch.setattr("transforms.store_reading.check_size", lambda files, record: None)
     monkeypatch.setattr("transforms.store_reading.check_content", lambda files, record: None)
     store = tmp_path / "store"
     shutil.copytree(world.store, store)
 
-    def forge(table: str, column: str, change: Callable[[Any], Any]) -> ReleasedCheck:
+    def forge(table: str, change: Callable[[pa.Table], pa.Table]) -> ReleasedCheck:
         for path in (store / table).rglob("*.parquet"):
-            rows = pq.read_table(path, partitioning=None)
-            field = rows.schema.field(column)
-            values = pa.array([change(value) for value in rows.column(column).to_pylist()], field.type)
-            pq.write_table(rows.set_column(rows.schema.get_field_index(column), field, values), path)
+            pq.write_table(change(pq.read_table(path, partitioning=None)), path)
         view = StoreView(str(store), Period())
         pseudonyms = join_pseudonyms(load_ingest_keys(world.keys / "ingest"))
         return check_released(view, lambda purpose: False, lambda one: record_pointer(one, pseudonyms))
 
     return forge
+
+
+def exchanged(rows: pa.Table, column: str, change: Callable[[Any], Any]) -> pa.Table:
+    """Rows with another value in a column."""
+    field = rows.schema.field(column)
+    values = pa.array([change(value) for value in rows.column(column).to_pylist()], field.type)
+    return rows.set_column(rows.schema.get_field_index(column), field, values)
 
 
 def nobody_agrees(outcomes: Any) -> Any:
@@ -305,6 +309,10 @@ def nobody_agrees(outcomes: Any) -> Any:
         (RELEASED, "kind", lambda _: "video", "DECIDED_OTHERWISE"),
         (RELEASED, "records", lambda _: 1, "DECIDED_OTHERWISE"),
         (RELEASED, "item_id", lambda one: one[::-1], "ITEM_NOT_DECIDED"),
+        (RELEASED, "item_id", lambda _: None, "ITEM_NOT_DECIDED"),
+        (RELEASED, "item_id", lambda _: "", "ITEM_NOT_DECIDED"),
+        (RELEASED, "item_id", lambda _: "zz", "ITEM_NOT_DECIDED"),
+        (RELEASED, "as_of", lambda _: None, ""),
         (DECISION_CLASSES, "decision", lambda _: "QUARANTINE", "NO_SUCH_DECISION"),
         (DECISION_CLASSES, "outcomes", nobody_agrees, "SOMEBODY_DOES_NOT_AGREE"),
         (DECISION_CLASSES, "record_ids", lambda _: [], "NO_RECORD_NAMED"),
@@ -318,8 +326,30 @@ def nobody_agrees(outcomes: Any) -> Any:
 def test_what_was_released_wrongly_is_counted(
     table: str, column: str, change: Any, check: str, forged: Callable[..., ReleasedCheck]
 ) -> None:
-    found = forged(table, column, change)
-    assert found.checks[check] == found.violations == found.rows == 4
+    found = forged(table, lambda rows: exchanged(rows, column, change))
+    assert found.rows == 4
+    assert found.checks[check] == found.violations == (4 if check else 0)
+
+
+def test_what_the_second_look_denied_is_counted(forged: Callable[..., ReleasedCheck]) -> None:
+    def denied(rows: pa.Table) -> pa.Table:
+        again = exchanged(exchanged(rows, "stage", lambda _: "sink"), "decision", lambda _: "QUARANTINE")
+        return pa.concat_tables([rows, again])
+
+    found = forged(DECISION_ITEMS, denied)
+    assert +found.checks == {"NOT_CONFIRMED_AT_SINK": 4}
+    assert found.violations == found.rows == 4
+
+
+def test_of_two_decisions_of_one_id_a_row_must_be_as_both_say(forged: Callable[..., ReleasedCheck]) -> None:
+    for number, (column, value, check) in enumerate(
+        [("kind", "video", "DECIDED_OTHERWISE"), ("outcomes", [{"agrees": False}], "SOMEBODY_DOES_NOT_AGREE")]
+    ):
+        found = forged(
+            DECISION_CLASSES,
+            lambda rows, at=column, to=value: pa.concat_tables([exchanged(rows, at, lambda _: to), rows]),
+        )
+        assert found.checks[check] == 4, number
 
 
 def test_a_broken_promise_is_the_exit_code(

@@ -3,11 +3,11 @@ from __future__ import annotations
 import pytest
 
 from pipelines.report_labels import CHECKS, begun, counted, duration, number, plain, share, size, word
-from transforms import report_released
+from transforms import report_grounds
 
 
 def test_every_check_has_its_words() -> None:
-    assert set(CHECKS) == set(report_released.CHECKS)
+    assert set(CHECKS) == set(report_grounds.CHECKS)
 
 
 @pytest.mark.parametrize(
