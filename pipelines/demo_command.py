@@ -340,7 +340,7 @@ def _inspect(show: Demo) -> None:
 
     store = show.output / "store"
     show.heading("Look at the store", f"inspect --store {store} --rows 2")
-    show.context.invoke(inspect, store_path=store, table=None, rows=2, verify=True, as_json=False)
+    show.context.invoke(inspect, store_at=store, table=None, rows=2, verify=True, as_json=False)
 
 
 def _run_words(show: Demo, store: Path) -> str:
