@@ -54,7 +54,9 @@ _KEY = click.option(
 _OUTPUT = click.option(
     "--output", type=_PATH, required=True, metavar="FILE", help="JSON lines; records are added at the end."
 )
-_MECHANISMS = tuple(dict.fromkeys((*EVENT_TYPE_OF_MECHANISM, *WEAK_MECHANISMS)))
+_GRANTOR = click.Choice(GRANTORS)
+_MECHANISM = click.Choice(tuple(dict.fromkeys((*EVENT_TYPE_OF_MECHANISM, *WEAK_MECHANISMS))))
+_EXPLICIT = "explicit_statement"
 
 
 @click.group(name="consent")
@@ -199,7 +201,13 @@ def _record_options(command: Any) -> Any:
         click.option(
             "--purpose", "purposes", multiple=True, required=True, metavar="P", help="May be repeated."
         ),
-        click.option("--kind", "kinds", multiple=True, metavar="K", help="Kind of content; may be repeated."),
+        click.option(
+            "--kind",
+            "kinds",
+            multiple=True,
+            metavar="K",
+            help="Kind of content; may be repeated. A no is about all kinds.",
+        ),
         click.option("--scope", required=True, metavar="SCOPE", help="meeting:ID, tenant:ID or global."),
         click.option("--at", "at", metavar="TIME", help="When it happened (RFC 3339); now if left out."),
         click.option(
@@ -211,11 +219,17 @@ def _record_options(command: Any) -> Any:
         click.option("--controller", metavar="ID", help="The controller; the only one if left out."),
         click.option("--tenant", metavar="ID", help="Whose contract decides which terms there are."),
         click.option("--id", "record_id", metavar="ID", help="Record id; a random one if left out."),
-        click.option("--grantor", type=click.Choice(GRANTORS), default="subject", show_default=True),
+        click.option("--grantor", type=_GRANTOR, default="subject", show_default=True, help="Who said it."),
         click.option(
-            "--mechanism", type=click.Choice(_MECHANISMS), default="explicit_statement", show_default=True
+            "--mechanism", type=_MECHANISM, default=_EXPLICIT, show_default=True, help="How it was said."
         ),
-        click.option("--recipient", "recipients", multiple=True, type=click.Choice(RECIPIENTS)),
+        click.option(
+            "--recipient",
+            "recipients",
+            multiple=True,
+            type=click.Choice(RECIPIENTS),
+            help="Who may receive it; may be repeated; first_party if left out. A no is about all.",
+        ),
     ]
     for option in reversed(options):
         command = option(command)
@@ -284,6 +298,8 @@ def _tell_of_reach(registry: Registry, fields: dict[str, Any]) -> None:
         )
     elif isinstance(person, Conflict):
         click.echo("Note: the registry links this identifier to several people", err=True)
+    if fields["status"] != "given" and fields["kinds"]:
+        click.echo("Note: a no is about all kinds of content; --kind does not narrow it", err=True)
     if fields["status"] == "given" and not fields["kinds"]:
         click.echo("Note: it names no kind of content, so it allows none; use --kind", err=True)
 

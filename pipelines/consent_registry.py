@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -116,13 +116,30 @@ def unused_types(
     Raises:
         ConfigurationError: A contract cannot be used.
     """
-    known = types_of(load_contracts(contract_files(contracts))) if contracts else _bundled_types()
+    known = _types_in(contracts)
     subjects = read_pins(directory)[0].files.get("subjects")
     name = str(directory) if subjects is None else subjects.path
     notes = list(unused_in_registry(name, registry, known))
     for file in consent_files(consents) if consents is not None else ():
         notes.extend(unused_in_records(str(file), read_lines(file), known))
     return notes
+
+
+def told_of_types(asked: Iterable[str], contracts: Sequence[Path]) -> str | None:
+    """The types under which contracts find people, if somebody was asked for under another; None if not.
+
+    Args:
+        asked: Subjects as ``TYPE:ID``; none is repeated.
+        contracts: Contract files and folders of such; empty for the bundled ones.
+    """
+    known = _types_in(contracts)
+    if all(subject.partition(":")[0] in known for subject in asked):
+        return None
+    return f"No contract finds anybody under such a TYPE; there are: {', '.join(sorted(known))}"
+
+
+def _types_in(contracts: Sequence[Path]) -> frozenset[str]:
+    return types_of(load_contracts(contract_files(contracts))) if contracts else _bundled_types()
 
 
 @cache

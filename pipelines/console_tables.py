@@ -28,7 +28,11 @@ def grid(target: Console, *headings: str, title: str | None = None) -> Table:
         title: A line above it.
     """
     style = box.SIMPLE_HEAD if target.is_terminal else None
-    made = Table(title=title, title_justify="left", box=style, pad_edge=False, header_style="bold")
+    # As wide as its title at least, which would be broken over lines otherwise.
+    width = None if title is None else min(len(title), target.width)
+    made = Table(
+        title=title, title_justify="left", box=style, pad_edge=False, header_style="bold", min_width=width
+    )
     for heading in headings:
         made.add_column(heading, justify="right" if heading in _NUMBERS else "left", overflow="fold")
     return made

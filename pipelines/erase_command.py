@@ -102,6 +102,7 @@ def erase(context: click.Context, /, as_json: bool, **options: Any) -> None:
     if not options["subjects"] and not options["all_due"]:
         raise click.UsageError("say what to erase: --subject TYPE:ID or --all-due")
     from pipelines.audit_report import checkpoint_of, checkpoint_text
+    from pipelines.consent_registry import told_of_types
     from pipelines.erase_report import print_erasure
 
     with quiet_start():
@@ -117,7 +118,9 @@ def erase(context: click.Context, /, as_json: bool, **options: Any) -> None:
         said: dict[str, Any] = {**ledger, "seconds": round(seconds, 2)}
         click.echo(json.dumps(said if asked.dry_run else {**said, "checkpoint": checkpoint_of(asked.store)}))
     else:
-        print_erasure(ledger, seconds)
+        print_erasure(ledger, seconds, max_share=asked.max_share)
+        if ledger["unregistered"] and (types := told_of_types(asked.subjects, asked.contract_files)):
+            click.echo(types)
         if not asked.dry_run:
             click.echo(checkpoint_text(asked.store))
     if ledger["unreached"]:

@@ -9,8 +9,10 @@ from rich.console import Console
 from pipelines.console_tables import grid, plain_console
 
 
-def print_erasure(ledger: dict[str, Any], seconds: float, console: Console | None = None) -> None:
-    """Print what went, or would go, and what the check found."""
+def print_erasure(
+    ledger: dict[str, Any], seconds: float, console: Console | None = None, *, max_share: float = 100.0
+) -> None:
+    """Print what went, or would go, and what the check found; and what is more than may go (percent)."""
     console = console or plain_console()
     dry_run = ledger["dry_run"]
     _print_rows(ledger, console)
@@ -35,6 +37,11 @@ def print_erasure(ledger: dict[str, Any], seconds: float, console: Console | Non
     if ledger["held"]:
         held = ", ".join(f"{name} {number:,}" for name, number in ledger["held"].items())
         console.print(f"Kept for a legal claim, to be erased when it ends (rows): {held}")
+    if dry_run and (over := [name for name, share in ledger["share"].items() if share > max_share]):
+        console.print(
+            f"This is more than {max_share:g} % of {', '.join(over)}: nothing will be changed unless "
+            "--max-share allows it"
+        )
     if not dry_run:
         check = ledger["check"]
         console.print(

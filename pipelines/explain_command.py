@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from difflib import get_close_matches
 
 import click
 
 from pipelines.command_errors import reported
 from schemas.errors import ConfigurationError
 from validation.reasons import CATALOGUE, Reason
+from validation.reject_reasons import REJECT_REASONS
 
 _ITEMS_NAMED = 5
 
@@ -29,7 +31,8 @@ _EFFECTS = {
 def explain(code: str | None, store: str | None, item: str | None, as_json: bool) -> None:
     """Explain a reason CODE, or why an item is held; without either, list all codes with a sentence each.
 
-    With a CODE and a store, the items are named whose last decision it led.
+    With a CODE and a store, the items are named whose last decision it led. Reasons for which a run seals
+    records whole, such as NOT_JSON, are explained, too.
 
     Exit codes: 0 explained, 2 there is no such code or item, 3 the store cannot be read.
     """
@@ -43,11 +46,16 @@ def explain(code: str | None, store: str | None, item: str | None, as_json: bool
         click.echo(json.dumps([asdict(reason) for reason in CATALOGUE.values()], indent=2))
     else:
         click.echo("\n".join(f"{reason.code}: {reason.sentence}" for reason in CATALOGUE.values()))
+        click.echo("\nReasons for which a run seals records whole:")
+        click.echo("\n".join(f"{code}: {reason.sentence}" for code, reason in REJECT_REASONS.items()))
 
 
 def _explain_code(code: str, store: str | None, as_json: bool) -> None:
     from pipelines.explain_item import items_led_by
 
+    if code.upper() in REJECT_REASONS:
+        _explain_reject(code.upper(), as_json)
+        return
     with reported():
         reason = _reason(code)
         count, items = (0, []) if store is None else items_led_by(store, reason.code, _ITEMS_NAMED)
@@ -61,6 +69,15 @@ def _explain_code(code: str, store: str | None, as_json: bool) -> None:
         click.echo(
             "".join(f"    cofferdam explain --store {store} --item {item}\n" for item in items), nl=False
         )
+
+
+def _explain_reject(code: str, as_json: bool) -> None:
+    reason = REJECT_REASONS[code]
+    if as_json:
+        click.echo(json.dumps({"code": code, **asdict(reason)}, indent=2))
+        return
+    click.echo(f"{code} (a record that is sealed whole)\n  What:  {reason.sentence}")
+    click.echo(f"  Means: Nothing of it is in telemetry.\n  Cure:  {reason.cure}")
 
 
 def _led(count: int, named: int) -> str:
@@ -81,7 +98,9 @@ def _reason(code: str) -> Reason:
     try:
         return CATALOGUE[code.upper()]
     except KeyError:
-        message = "there is no such reason code; `cofferdam explain` lists all"
+        near = get_close_matches(code.upper(), [*CATALOGUE, *REJECT_REASONS], 1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        message = f"there is no such reason code; {hint}`cofferdam explain` lists all"
         raise ConfigurationError("REASON_UNKNOWN", message) from None
 
 

@@ -24,6 +24,12 @@ def print_ledger(ledger: dict[str, Any], store: str, seconds: float, console: Co
         if table.row_count:
             console.print(table)
             console.print()
+    if _has_unknown(ledger):
+        console.print(
+            "`cofferdam drift show` tells the release side what is unknown; once a contract names it, "
+            "`cofferdam reprocess` takes it in",
+            markup=False,
+        )
     if "canaries" in ledger:
         canaries = ledger["canaries"]
         console.print(
@@ -38,6 +44,10 @@ def print_ledger(ledger: dict[str, Any], store: str, seconds: float, console: Co
     console.print(f"{rate:,.0f} records a second. Run {ledger['run_id']}, store {store}", markup=False)
 
 
+def _has_unknown(ledger: dict[str, Any]) -> bool:
+    return bool(ledger["drift"] or any(row["outcome"] == "unknown" for row in ledger["by_type"]))
+
+
 def _size(number: int) -> str:
     return f"{number / 1e6:,.1f} MB" if number >= 1e5 else f"{number:,} bytes"
 
@@ -49,9 +59,11 @@ def _outcomes(ledger: dict[str, Any], console: Console) -> Table:
     for row in ledger["by_type"]:
         by_type[(row["source"], row["event_type"], row["outcome"])] += row["records"]
     for key, number in sorted(by_type.items()):
-        table.add_row(*map(Text, key), f"{number:,}")
+        if number:
+            table.add_row(*map(Text, key), f"{number:,}")
     for outcome, number in ledger["outcomes"].items():
-        table.add_row("all", "all", outcome, f"{number:,}", style="bold")
+        if number:
+            table.add_row("all", "all", outcome, f"{number:,}", style="bold")
     return table
 
 

@@ -82,6 +82,7 @@ def export(
     used.
     """
     from pipelines.audit_report import checkpoint_of, checkpoint_text
+    from pipelines.consent_registry import told_of_types
     from pipelines.run_subject_export import SubjectOptions, run_subject_export
 
     if (output is None) != dry_run:
@@ -94,6 +95,8 @@ def export(
         click.echo(json.dumps(shown, indent=2))
     else:
         click.echo("\n".join(_lines(told, output)))
+        if not told["registered"] and (types := told_of_types([asked], options["contract_files"])):
+            click.echo(types)
         if not dry_run:
             click.echo(checkpoint_text(store))
     if told["content"]["broken"]:

@@ -74,6 +74,12 @@ def test_a_subject_that_the_registry_does_not_have_is_said(world: World) -> None
     assert missed.exit_code == 0, missed.stderr
     assert "1 subject is not in the registry" in missed.stdout
     assert "nobody@" not in missed.output
+    assert "TYPE; there are" not in missed.output
+    mistyped = run(world, "--subject", "mail:nobody@example.org", "--dry-run")
+    assert mistyped.exit_code == 0, mistyped.stderr
+    assert (
+        "No contract finds anybody under such a TYPE; there are: cofferdam.user_id, email" in mistyped.stdout
+    )
 
 
 @pytest.mark.parametrize(

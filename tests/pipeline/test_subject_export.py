@@ -460,6 +460,9 @@ def test_nobody_is_found_and_that_is_said(world: World, tmp_path: Path) -> None:
     assert "Nothing is held about this person" in result.output
     assert "not in the registry" in result.output
     assert "stranger" not in result.output
+    assert "TYPE; there are" not in result.output
+    mistyped = run(world, "--subject", "mail:stranger@example.org", "--dry-run")
+    assert "No contract finds anybody under such a TYPE; there are: cofferdam.user_id" in mistyped.output
     archive = Archive(output)
     assert set(archive.members) == {"index.html", "index.json"}
     assert "Nothing is held about you" in archive.index["summary"]

@@ -334,6 +334,14 @@ def test_it_says_what_a_record_will_not_reach(folder: Path) -> None:
     assert "names no kind of content" in result.stderr
 
 
+@pytest.mark.parametrize("command", ["withdraw", "refuse"])
+def test_a_no_says_that_it_is_about_all_kinds(command: str, folder: Path) -> None:
+    named = write(folder, command, "--purpose", "ai_training", "--kind", "audio")
+    assert (named.exit_code, "a no is about all kinds" in named.stderr) == (0, True)
+    plain = write(folder, command, "--purpose", "ai_training")
+    assert (plain.exit_code, "kind" in plain.stderr) == (0, False)
+
+
 def test_it_says_nothing_of_a_registered_person_and_a_named_kind(folder: Path) -> None:
     line = json.dumps({"person": "p", "identifiers": [{"type": "email", "value": CANARY}]})
     (folder / "subjects.jsonl").write_text(line + "\n")

@@ -12,6 +12,7 @@ from pipelines.erase_report import print_erasure
 def _ledger(**changed: Any) -> dict[str, Any]:
     return {
         "dry_run": False,
+        "share": {"released": 0.2},
         "rows": {"released": {"gone": 2, "changed": 0, "of": 1200}},
         "items": 1000,
         "data_keys": 1000,
@@ -62,3 +63,10 @@ def test_exports_of_telemetry_are_named_where_there_are_some(capsys: pytest.Capt
     assert "exports of telemetry" not in capsys.readouterr().out
     print_erasure(_ledger(telemetry_recalls=3), 1.5)
     assert "3 exports of telemetry can hold what goes" in capsys.readouterr().out
+
+
+def test_a_dry_run_says_what_the_guard_would_stop(capsys: pytest.CaptureFixture[str]) -> None:
+    print_erasure(_ledger(dry_run=True, share={"roster": 4.0, "telemetry": 16.7}), 1.5, max_share=10.0)
+    assert "more than 10 % of telemetry: nothing will be changed" in capsys.readouterr().out
+    print_erasure(_ledger(dry_run=True, share={"roster": 4.0, "telemetry": 10.0}), 1.5, max_share=10.0)
+    assert "more than" not in capsys.readouterr().out

@@ -149,3 +149,25 @@ def test_the_end_says_what_was_read_and_how_fast() -> None:
 
 def test_a_path_with_brackets_is_shown_as_it_is() -> None:
     assert "store /tmp/[bold]x/S" in printed(LEDGER, "/tmp/[bold]x/S")
+
+
+def test_outcomes_of_no_record_take_no_line() -> None:
+    ledger = copy.deepcopy(LEDGER)
+    ledger["by_type"].append(
+        {"source": "-", "event_type": "-", "outcome": "duplicate", "reason": "", "records": 0, "items": 0}
+    )
+    ledger["outcomes"]["duplicate"] = 0
+    assert "duplicate" in printed(LEDGER | {"outcomes": {"duplicate": 1}})
+    assert "duplicate" not in printed(ledger)
+
+
+def test_what_is_unknown_comes_with_the_commands_that_tell_of_it() -> None:
+    known = copy.deepcopy(LEDGER) | {"drift": [], "by_type": []}
+    assert "cofferdam drift show" not in printed(known)
+    assert "cofferdam drift show" in printed(drifted(1))
+    unknown = {"source": "-", "event_type": "-", "outcome": "unknown", "reason": "UNKNOWN_TYPE", "records": 2}
+    assert "cofferdam drift show" in printed(known | {"by_type": [unknown]})
+
+
+def test_a_title_stands_in_one_line_over_a_narrow_table() -> None:
+    assert "Records that are sealed whole\n" in re.sub(r" +\n", "\n", printed(LEDGER))
