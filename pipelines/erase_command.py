@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import time
-from pathlib import Path
 from typing import Any
 
 import click
 
 from pipelines.beam_options import refuse_misspelt
 from pipelines.command_errors import reported
+from pipelines.lookup_options import inputs_of_decisions, ways_to_telemetry
 from pipelines.option_types import FiniteRange, PatientCommand
 from pipelines.quiet_start import quiet_start
 from schemas.errors import EXIT_PROMISE_BROKEN
 
-_PATH = click.Path(path_type=Path)
 _EXIT_CODES = """\b
 Exit codes:
   0  erased and checked, or shown with --dry-run
@@ -31,17 +30,7 @@ Exit codes:
     context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
     epilog=_EXIT_CODES,
 )
-@click.option("--store", required=True, metavar="DIR", help="The store.")
-@click.option("--keys", required=True, type=_PATH, metavar="DIR", help="The release side: KEYS/release.")
-@click.option(
-    "--consents",
-    multiple=True,
-    required=True,
-    type=_PATH,
-    metavar="PATH",
-    help="Signed consent records: a file or a folder; may be given several times.",
-)
-@click.option("--registry", required=True, type=_PATH, metavar="DIR", help="The registry.")
+@inputs_of_decisions
 @click.option(
     "--subject",
     "subjects",
@@ -78,14 +67,7 @@ Exit codes:
     metavar="DAYS",
     help="How long rejected records live.",
 )
-@click.option(
-    "--tenant",
-    "tenants",
-    multiple=True,
-    metavar="ID",
-    help="A tenant that the registry does not have, to be searched in telemetry, too.",
-)
-@click.option("--contracts", "contract_files", multiple=True, type=_PATH, metavar="PATH", help="As for run.")
+@ways_to_telemetry
 @click.option("--allow-test-keys", is_flag=True, help="Take keys marked test for keys.")
 @click.option("--json", "as_json", is_flag=True, help="Print the ledger as JSON.")
 @click.pass_context

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from pipelines.command_errors import reported
+from pipelines.lookup_options import inputs_of_decisions, ways_to_telemetry
 from pipelines.option_types import PatientCommand
 from schemas.errors import EXIT_PROMISE_BROKEN
 
@@ -22,17 +23,7 @@ def subject() -> None:
 
 
 @subject.command(name="export", cls=PatientCommand)
-@click.option("--store", required=True, metavar="DIR", help="The store.")
-@click.option("--keys", required=True, type=_PATH, metavar="DIR", help="The release side: KEYS/release.")
-@click.option(
-    "--consents",
-    multiple=True,
-    required=True,
-    type=_PATH,
-    metavar="PATH",
-    help="Signed consent records: a file or a folder; may be given several times.",
-)
-@click.option("--registry", required=True, type=_PATH, metavar="DIR", help="The registry.")
+@inputs_of_decisions
 @click.option(
     "--subject",
     "asked",
@@ -43,14 +34,7 @@ def subject() -> None:
 @click.option("--as-of", required=True, metavar="TIME", help="Instant of the answer (RFC 3339).")
 @click.option("--output", type=_PATH, metavar="FILE.zip", help="A new file; needed but for --dry-run.")
 @click.option("--dry-run", is_flag=True, help="Only say what is there; open and write nothing.")
-@click.option(
-    "--tenant",
-    "tenants",
-    multiple=True,
-    metavar="ID",
-    help="A tenant that the registry does not have, to be searched in telemetry, too.",
-)
-@click.option("--contracts", "contract_files", multiple=True, type=_PATH, metavar="PATH", help="As for run.")
+@ways_to_telemetry
 @click.option(
     "--registry-signer",
     metavar="THUMBPRINT",
