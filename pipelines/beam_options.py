@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 import click
 
+from pipelines.dataflow_options import is_dataflow, refuse_unfit
 from schemas.errors import ConfigurationError
 
 _IN_PROCESS = ("", "direct", "directrunner", "fnapi", "fnapirunner")
@@ -38,8 +39,12 @@ def refuse_misspelt(arguments: Sequence[str]) -> None:
         if argument.startswith("-") and argument[1:2].isalpha():
             raise _unknown(argument, ours)
     known, options, left = _parsed(arguments)
-    _refuse_left(left, ours, known, has_own_options=not is_in_process(options.runner))
+    # Beam itself knows all options for Dataflow.
+    has_own_options = not is_in_process(options.runner) and not is_dataflow(options.runner)
+    _refuse_left(left, ours, known, has_own_options=has_own_options)
     _check_runner(options, arguments)
+    if is_dataflow(options.runner):
+        refuse_unfit(arguments)
 
 
 def _parsed(arguments: Sequence[str]) -> tuple[set[str], Namespace, list[str]]:

@@ -1,0 +1,8 @@
+"""What the template's launcher starts, in the place of the image's entry point."""
+
+from entrypoint import ensure_keys
+
+from pipelines.dataflow_template import main
+
+ensure_keys()
+main()
