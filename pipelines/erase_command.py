@@ -10,9 +10,9 @@ import click
 
 from pipelines.beam_options import refuse_misspelt
 from pipelines.command_errors import reported
-from pipelines.lookup_options import inputs_of_decisions, ways_to_telemetry
 from pipelines.option_types import FiniteRange, PatientCommand
 from pipelines.quiet_start import quiet_start
+from pipelines.shared_options import inputs_of_decisions, ways_to_telemetry
 from schemas.errors import EXIT_PROMISE_BROKEN
 
 _EXIT_CODES = """\b

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pipelines.shared_options import records_and_registry, with_options
 from schemas.consent_sets import RECIPIENTS
 
 if TYPE_CHECKING:
@@ -42,15 +43,7 @@ def required_release_options(command: Any) -> Any:
 
 def _with_options(command: Any, *, required: bool) -> Any:
     options = [
-        click.option(
-            "--consents",
-            required=required,
-            multiple=True,
-            type=_PATH,
-            metavar="PATH",
-            help="Signed consent records: a file or a folder; may be given several times.",
-        ),
-        click.option("--registry", required=required, type=_PATH, metavar="DIR", help="The registry."),
+        *records_and_registry(required=required),
         click.option(
             "--purpose",
             "purposes",
@@ -80,9 +73,7 @@ def _with_options(command: Any, *, required: bool) -> Any:
         ),
         click.option("--pins", type=_PATH, metavar="FILE", help="Hashes that policies and suites must have."),
     ]
-    for option in reversed(options):
-        command = option(command)
-    return command
+    return with_options(options, command)
 
 
 def _check_needed(options: dict[str, Any]) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from pipelines.command_errors import reported
-from pipelines.lookup_options import inputs_of_decisions, ways_to_telemetry
 from pipelines.option_types import PatientCommand
+from pipelines.shared_options import inputs_of_decisions, ways_to_telemetry
 from schemas.errors import EXIT_PROMISE_BROKEN
 
 _PATH = click.Path(path_type=Path)
