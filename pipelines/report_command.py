@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from validation.report_document import Report
 
 _PATH = click.Path(path_type=Path)
+_FAULTS_TOLD = 5
 _FORMATS = ("html", "json", "csv")
 _REGISTRY_HELP = "The registry: purposes, lawful bases, terms and controllers come from it."
 _KEYS_HELP = "One side of a key directory, best KEYS/ingest: released items' records are looked up by id."
@@ -102,11 +104,12 @@ def _make(
     chosen = form or (None if out is None else _form_of(out)) or ("json" if as_json and out is None else None)
     if record and chosen != "json":
         raise click.UsageError("--record is about the report itself: write it with --format json")
+    told = _told(made, out, own_contracts=bool(given["contracts"]))
     if out is not None:
         write_text(out, rendered(made, chosen or "html"))
-        click.echo(json.dumps(_summary(made, out)) if as_json else _told(made, out))
+        click.echo(json.dumps(_summary(made, out)) if as_json else told)
     else:
-        click.echo(_told(made, None) if chosen is None else rendered(made, chosen), nl=chosen is None)
+        click.echo(told if chosen is None else rendered(made, chosen), nl=chosen is None)
     if record:
         record_report(store, report_json(made), made)
     return made
@@ -183,7 +186,17 @@ def _summary(made: Report, out: Path) -> dict[str, Any]:
     }
 
 
-def _told(made: Report, out: Path | None) -> str:
+def _faults_told(made: Report, own_contracts: bool) -> Iterator[str]:
+    faults = made.written.faults
+    for one in faults[:_FAULTS_TOLD]:
+        yield f"  {one.table}, {one.column}: {one.code} ({one.rows:,} rows)"
+    if more := made.written.faults_shown.total - len(faults[:_FAULTS_TOLD]):
+        yield f"  and {more:,} more"
+    if faults and not own_contracts:
+        yield "Were runs given contracts of your own? Then name them with --contracts"
+
+
+def _told(made: Report, out: Path | None, *, own_contracts: bool) -> str:
     from validation.report_document import broken_promises
 
     first, quarantine = made.released_without_consent, made.quarantine
@@ -194,6 +207,7 @@ def _told(made: Report, out: Path | None) -> str:
         f"telemetry, {quarantine.items:,} items of content sealed",
         f"Audit log: {made.log.entries:,} entries, {'verified' if made.log.holds else 'DOES NOT VERIFY'}",
         *(f"BROKEN: {what}" for what in broken_promises(made)),
+        *_faults_told(made, own_contracts),
         "--out report.html writes the whole report" if out is None else f"Written: {out}",
     ]
     return "\n".join(lines)

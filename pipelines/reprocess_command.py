@@ -70,6 +70,7 @@ def reprocess(context: click.Context, /, as_json: bool, **options: Any) -> None:
     unknown fields and event types are called.
     """
     from pipelines.audit_report import checkpoint_of, checkpoint_text
+    from pipelines.contract_versions import tell_of_versions
     from pipelines.reprocess_report import print_reprocessing
 
     with quiet_start():
@@ -86,5 +87,7 @@ def reprocess(context: click.Context, /, as_json: bool, **options: Any) -> None:
     else:
         print_reprocessing(ledger, seconds)
         click.echo(checkpoint_text(request.store))
+    with reported():
+        tell_of_versions(request.contract_files)
     if ledger["opened"]["broken"]:
         context.exit(EXIT_PROMISE_BROKEN)

@@ -147,6 +147,7 @@ def run(
     with quiet_start():
         from pipelines.run_ingest import IngestRequest, run_ingest
     from pipelines.audit_report import checkpoint_of, checkpoint_text
+    from pipelines.contract_versions import tell_of_versions
     from pipelines.run_report import print_ledger
 
     today = datetime.now(UTC).date()
@@ -174,6 +175,7 @@ def run(
         else:
             print_ledger(ledger, store, elapsed["seconds"])
             click.echo(checkpoint_text(store))
+        tell_of_versions(contract_files)
     exit_code = _exit_code(ledger, max_held_ratio)
     if following is not None:
         exit_code = _release_after(following, context.args) or exit_code

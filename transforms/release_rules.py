@@ -79,7 +79,7 @@ class ReleaseRequest:
         """
         nanoseconds, found = read_instant(self.as_of), read_time(self.as_of)
         if nanoseconds is None or found is None or found < _EPOCH:
-            message = "--as-of is an instant such as 2026-06-01T00:00:00Z (RFC 3339, with its offset), from 1970 on"
+            message = "--as-of is an instant such as 2026-06-01T00:00:00Z (RFC 3339), from 1970 on"
             raise ConfigurationError("AS_OF_INVALID", message)
         days = _EPOCH.toordinal() * 86_400 * SECOND
         return _EPOCH + timedelta(milliseconds=(nanoseconds - days) // 1_000_000)

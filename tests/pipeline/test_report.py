@@ -23,6 +23,7 @@ from pipelines.report_command import rendered
 from pipelines.report_csv import record_csv
 from pipelines.report_html import report_html
 from pipelines.report_verify import Verified, compare, verify_report
+from schemas.contract import bundled_contract_files
 from schemas.tables import (
     CONSENT_RECORDS,
     DECISION_CLASSES,
@@ -38,6 +39,8 @@ from transforms.pseudonyms import join_pseudonyms
 from transforms.report_released import ReleasedCheck, check_released
 from transforms.report_view import Period, StoreView
 from validation.report_document import Report, broken_promises, read_report, report_json, report_schema
+from validation.report_parts import Capped
+from validation.report_written import WrittenFault
 
 Json = dict[str, Any]
 
@@ -362,6 +365,27 @@ def test_a_broken_promise_is_the_exit_code(
     assert result.exit_code == 1
     assert "BROKEN" in result.output
     assert "a promise is broken" in (tmp_path / "report.html").read_text()
+
+
+def test_what_is_wrong_in_what_was_written_is_told_with_what_may_be_missing(
+    report: Report, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = copy.deepcopy(report)
+    monkeypatch.setattr("pipelines.report_build.build_report", lambda request: broken)
+    assert "--contracts" not in run("report", "--store", world.store).output
+    broken.written.faults = [
+        WrittenFault("telemetry", "telemetry/t", f"c{i}", "COLUMN_UNKNOWN", 3) for i in range(7)
+    ]
+    broken.written.faults_shown = Capped(total=9, shown=7)
+    told = run("report", "--store", world.store).output
+    assert "  telemetry/t, c0: COLUMN_UNKNOWN (3 rows)\n" in told
+    assert ("c5" in told, "  and 4 more\n" in told, "name them with --contracts" in told) == (
+        False,
+        True,
+        True,
+    )
+    own = run("report", "--store", world.store, "--contracts", bundled_contract_files()[0].parent).output
+    assert ("c0" in own, "name them with --contracts" in own) == (True, False)
 
 
 # --- nothing leaks, nothing grows ---------------------------------------------------------------------------
