@@ -1,15 +1,17 @@
 """Tries faults, and prints how many were tried, what was lost and what was let out; both must be nothing.
 
-    .venv/bin/python -m tests.pipeline.fault_figures [run release erase rotate input sealed] [--every N]
+    .venv/bin/python -m tests.pipeline.fault_figures [run release erase rotate reprocess input sealed]
 
-A run, a release, an erasure and a rotation are killed at every step, which takes an hour or more each; with
-``--every 10`` at each tenth. ``input`` damages lines of events, and ``sealed`` rows of keys and ciphertext.
+A run, a release, an erasure, a rotation and a reprocessing are killed at every step, which takes an hour or
+more each; with ``--every 10`` at each tenth, with ``--sample 60`` at one out of each sixtieth of the way.
+``input`` damages lines of events, and ``sealed`` rows of keys and ciphertext.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import random
 import shutil
 import sys
 import tempfile
@@ -17,6 +19,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
+from itertools import pairwise
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +62,9 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("faults", nargs="*", help=f"of {', '.join(names)}; all of them if none is named")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="only every Nth step")
     parser.add_argument("--first", type=int, default=1, metavar="N", help="begin with this step")
+    parser.add_argument("--sample", type=int, metavar="N", help="N steps, drawn from as many equal parts")
+    parser.add_argument("--seconds", type=float, default=inf, help="try no further step after so many")
+    parser.add_argument("--seed", type=int, default=1, help="what they are drawn by")
     parser.add_argument("--spread", action="store_true", help="a few steps, most of them at the end")
     parser.add_argument("--rows", type=int, default=20_000, metavar="N", help="rows to damage")
     return parser.parse_args(arguments)
@@ -65,7 +72,9 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
 
 def _tried(name: str, folder: Path, keys: Path, options: argparse.Namespace) -> dict[str, Any]:
     if name in DEEDS:
-        return asdict(kill_at_steps(DEEDS[name], folder, keys, partial(_chosen, options)))
+        until = time.monotonic() + options.seconds
+        chosen = partial(_chosen, options)
+        return asdict(kill_at_steps(DEEDS[name], folder, keys, chosen, lambda: time.monotonic() < until))
     said: dict[str, Any] = forked(partial(_damaged, name, folder, keys, options.rows), folder).said
     return said
 
@@ -74,7 +83,17 @@ def _damaged(name: str, folder: Path, keys: Path, rows: int) -> dict[str, Any]:
     return asdict(DAMAGES[name](folder, keys, rows))
 
 
+def sampled(count: int, parts: int, seed: int) -> list[int]:
+    """One of so many steps out of each of some equal parts of them, in an order that begins anywhere."""
+    draw, bounds = random.Random(seed), [1 + count * part // parts for part in range(parts + 1)]
+    steps = [draw.randrange(first, after) for first, after in pairwise(bounds) if first < after]
+    draw.shuffle(steps)
+    return steps
+
+
 def _chosen(options: argparse.Namespace, count: int) -> Sequence[int]:
+    if options.sample:
+        return sampled(count, options.sample, options.seed)
     if not options.spread:
         return range(options.first, count + 1, options.every)
     # What is committed is replaced, checked and forgotten in the last steps.

@@ -1,4 +1,4 @@
-"""What is killed at every step: a run, a release, an erasure, a rotation, each in copies of a small world.
+"""What is killed at every step: a run, a release, an erasure, a rotation, a reprocessing, in small worlds.
 
 After each kill a reader must see what was there before or what is there afterwards, and nothing of either
 that is nobody's business; and when the same is done again, what an undisturbed one leaves.
@@ -25,6 +25,7 @@ from schemas.errors import InfrastructureFault
 from schemas.tables import QUARANTINE_BLOBS, QUARANTINE_KEYS
 from tests.pipeline.forked import forked
 from tests.pipeline.release_world import AS_OF, Event, World, chat, meeting
+from tests.pipeline.reprocess_world import Chance, poor_contract, reprocess, write_contract
 from tests.pipeline.support import RECEIVED, opened
 from tests.pipeline.test_erase import everything, names_of
 from transforms import key_rotation
@@ -96,7 +97,13 @@ class Tally:
         return not (self.half or self.lost or self.doubled or self.let_out)
 
 
-def kill_at_steps(deed: Deed, folder: Path, keys: Path, choose: Callable[[int], Sequence[int]]) -> Tally:
+def kill_at_steps(
+    deed: Deed,
+    folder: Path,
+    keys: Path,
+    choose: Callable[[int], Sequence[int]],
+    goes_on: Callable[[], bool] = lambda: True,
+) -> Tally:
     """Kill a deed at some of its steps, once each; the caller must never have run a pipeline.
 
     Args:
@@ -104,6 +111,7 @@ def kill_at_steps(deed: Deed, folder: Path, keys: Path, choose: Callable[[int], 
         folder: An empty folder to work in.
         keys: A key directory that the worlds may share.
         choose: The steps, of as many as there are.
+        goes_on: Whether there is time for another one.
     """
     start = folder / "start"
     forked(partial(_done, deed.prepare, start, keys), start)
@@ -115,6 +123,8 @@ def kill_at_steps(deed: Deed, folder: Path, keys: Path, choose: Callable[[int], 
     after = _state_of(undisturbed)
     tally = Tally(steps=ended.steps)
     for step in choose(ended.steps):
+        if not goes_on():
+            break
         tried = _copied(world, folder / f"{step:04d}")
         if forked(partial(_done, deed.do, tried), tried.folder, step).killed:
             found = forked(partial(_check, deed, tried, before, after), tried.folder)
@@ -333,6 +343,34 @@ def _releases_again(world: World) -> None:
     assert len(world.released()) == len({row["item_id"] for row in world.released()})
 
 
+def _poorly_known(folder: Path, keys: Path) -> World:
+    """Events of which a contract knows little, and a contract that knows the rest."""
+    made = World(folder, keys)
+    events = [{**each, "data": _saying(each["data"])} for each in Chance(3).events(12)]
+    unknown = [{**each, "id": f"u-{number}", "type": "visit.grew"} for number, each in enumerate(events[:4])]
+    made.ingest([*events, *unknown], contract_files=(poor_contract(folder / "poor"),))
+    write_contract(folder / "rich", change=_grown)
+    return made
+
+
+def _saying(data: Any) -> Any:
+    return {**data, "text": "saying so"} if isinstance(data, dict) else data
+
+
+def _grown(document: dict[str, Any]) -> None:
+    document["schema"][0]["customProperties"][0]["value"].append("visit.grew")
+
+
+def _reprocess(world: World) -> None:
+    reprocess(world.store, world.keys, world.folder / "rich")
+
+
+def _reprocess_again(world: World) -> None:
+    _reprocess(world)
+    sealed = (QUARANTINE_BLOBS, QUARANTINE_KEYS)
+    assert not {path for path in unnamed(world) if path.startswith(sealed)}
+
+
 DEEDS: Final[Mapping[str, Deed]] = MappingProxyType(
     {
         deed.name: deed
@@ -341,6 +379,7 @@ DEEDS: Final[Mapping[str, Deed]] = MappingProxyType(
             Deed("release", _two_runs, World.release, _releases_again),
             Deed("erase", _released, erase_ada, _erase_again),
             Deed("rotate", _rotating, _rotate, _rotate_again),
+            Deed("reprocess", _poorly_known, _reprocess, _reprocess_again),
         )
     }
 )
