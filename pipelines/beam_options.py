@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import click
 
-from pipelines.dataflow_options import is_dataflow, refuse_unfit
+from pipelines.dataflow_options import is_dataflow, refuse_out_of_reach, refuse_unfit
 from schemas.errors import ConfigurationError
 
 _IN_PROCESS = ("", "direct", "directrunner", "fnapi", "fnapirunner")
@@ -39,6 +39,8 @@ def refuse_misspelt(arguments: Sequence[str]) -> None:
         if argument.startswith("-") and argument[1:2].isalpha():
             raise _unknown(argument, ours)
     known, options, left = _parsed(arguments)
+    if is_dataflow(options.runner) and context:
+        refuse_out_of_reach(context.command.name or "", str(context.params.get("store", "")))
     # Beam itself knows all options for Dataflow.
     has_own_options = not is_in_process(options.runner) and not is_dataflow(options.runner)
     _refuse_left(left, ours, known, has_own_options=has_own_options)

@@ -18,6 +18,30 @@ def is_dataflow(runner: str | None) -> bool:
     return (runner or "").rpartition(".")[2].lower() in ("dataflowrunner", "dataflow")
 
 
+def refuse_out_of_reach(command: str, store: str) -> None:
+    """Refuse what workers of Dataflow cannot see.
+
+    Args:
+        command: Name of the command that is to run there.
+        store: The store's root.
+
+    Raises:
+        ConfigurationError: The command reads records and a registry, and every worker must see new ones
+            (``DATAFLOW_INGEST_ONLY``); or the store is not on Cloud Storage (``DATAFLOW_STORE``).
+    """
+    if command != "run":
+        raise ConfigurationError(
+            "DATAFLOW_INGEST_ONLY",
+            f"only `run` goes to Dataflow: its workers would not see new records; `{command}` runs on one "
+            "machine, or on Flink with a folder that all workers share, also with a store on gs://",
+        )
+    if not store.startswith("gs://"):
+        raise ConfigurationError(
+            "DATAFLOW_STORE",
+            "workers of Dataflow reach a store on Cloud Storage only; name gs://BUCKET/FOLDER",
+        )
+
+
 def refuse_unfit(arguments: Sequence[str]) -> None:
     """Check the options for Dataflow with Beam's own checks; the service is not asked.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 
 pytest.importorskip("google.cloud.storage", reason="the client of Cloud Storage is not installed")
@@ -20,6 +21,7 @@ from transforms.keys import load_ingest_keys
 from transforms.manifest_seal import seal_of
 from transforms.store import Store
 
+ROOT = Path(__file__).parents[2]
 STORE = "gs://bucket/stores/first"
 
 
@@ -127,6 +129,29 @@ def test_a_bucket_without_a_store_is_said_to_have_none(lived: Lived) -> None:
 def test_a_store_is_not_made_among_other_things(lived: Lived) -> None:
     with pytest.raises(ConfigurationError, match="STORE_NOT_EMPTY"):
         Store.open_or_create("gs://bucket/stores")
+
+
+def granted(account: str) -> set[str]:
+    """What roles.yaml lets an account do with the bucket."""
+    roles = yaml.safe_load((ROOT / "deploy" / "dataflow" / "roles.yaml").read_text())
+    grants = [
+        grant["permissions"]
+        for grant in roles[account]["grants"]
+        if grant["resource"] == "the bucket of the store"
+    ]
+    return {permission for permissions in grants for permission in permissions}
+
+
+@pytest.mark.parametrize("account", ["ingest", "release"])
+def test_an_account_has_the_rights_on_the_bucket_that_its_command_uses(lived: Lived, account: str) -> None:
+    assert {right for right, _ in lived.calls[account]} == granted(account)
+
+
+def test_loading_only_reads(lived: Lived) -> None:
+    lived.service.calls.clear()
+    result = command_line("bigquery", "load", "--store", STORE, "--dataset", "project-1.d", "--dry-run")
+    assert (result.exit_code, "would load" in result.stdout) == (0, True), result.output
+    assert {right for right, _ in lived.service.calls} == granted("load")
 
 
 def test_canaries_are_refused(lived: Lived) -> None:
