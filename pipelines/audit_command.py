@@ -106,10 +106,16 @@ def show(store: str, kinds: tuple[str, ...], last: int | None, as_json: bool) ->
     Exit codes: 0 shown, 1 the log is damaged, 2 no log, 3 the store cannot be read.
     """
     with reported():
-        chosen = (
-            (place, entry) for place, entry in entries_of_log(store) if not kinds or entry["type"] in kinds
+        types: set[str] = set()
+        listed: deque[tuple[int, dict[str, Any]]] = deque(maxlen=last)
+        for place, entry in entries_of_log(store):
+            types.add(entry["type"])
+            if not kinds or entry["type"] in kinds:
+                listed.append((place, entry))
+    if strange := sorted(set(kinds) - types):
+        click.echo(
+            f"Note: no entry is of type {', '.join(strange)}; there are {', '.join(sorted(types))}", err=True
         )
-        listed = deque(chosen, maxlen=last)
     if as_json:
         click.echo(json.dumps([{"index": place, **entry} for place, entry in listed], indent=2))
         return

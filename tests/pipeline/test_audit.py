@@ -91,6 +91,9 @@ def test_entries_are_told_on_a_line_each(told: World) -> None:
     assert "run" in lines[0]
     assert all(len(line) < 600 for line in lines)
     assert [entry["index"] for entry in shown(told.store, "--type", "run", "--last", "1")] == [len(lines) - 2]
+    strange = run("show", "--store", told.store, "--type", "runs")
+    assert (strange.exit_code, strange.stdout) == (0, "")
+    assert "no entry is of type runs; there are " in strange.stderr
 
 
 def test_no_entry_holds_what_an_event_said(told: World) -> None:
