@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from pipelines.consent_registry import open_registry
+from pipelines.consent_registry import open_registry, policies_of
 from pipelines.subject_archive import Archive, as_json, output_exists, private_file
 from pipelines.subject_information import information
 from pipelines.subject_page import page
@@ -294,7 +294,9 @@ class _Export:
         for section in sections:
             archive.add_section(section)
         index = self._index(archive, sections, opener)
-        archive.add_page("index.html", page(index), "This archive explained.")
+        archive.add_page(
+            "index.html", page(index, policies_of(self._all.registry).titles), "This archive explained."
+        )
         index["members"] = [member.as_dict() for member in archive.members]
         archive.add_page("index.json", as_json(index), "The same for machines.")
         archive.close()

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any, Final
 
+from pipelines import subject_words as words
+
 _HEAD: Final = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -23,11 +25,12 @@ code { font-size: 85%; overflow-wrap: anywhere; }
 """
 
 
-def page(index: Mapping[str, Any]) -> str:
+def page(index: Mapping[str, Any], regions: Mapping[str, str]) -> str:
     """The page that explains an archive.
 
     Args:
         index: What ``index.json`` holds, but for the page itself.
+        regions: Names of regions, by the codes of the policies.
     """
     parts = [
         _HEAD,
@@ -38,7 +41,7 @@ def page(index: Mapping[str, Any]) -> str:
         "<h2>What is in this archive</h2>\n",
         _table(("What", "Rows", "Explanation"), _section_rows(index["sections"])),
         *_content(index["content"]),
-        *_information(index["information"]),
+        *_information(index["information"], regions),
         "<h2>The files and their SHA-256</h2>\n",
         _paragraph(
             "JSON lines and CSV hold the same rows. In CSV, text that a spreadsheet would run as a formula "
@@ -64,24 +67,24 @@ def _section_rows(sections: Sequence[Mapping[str, Any]]) -> list[tuple[object, .
 def _content(content: Mapping[str, Any]) -> Iterable[str]:
     yield "<h2>Your sealed content</h2>\n"
     yield _paragraph(content["about"])
-    rows = [(kind, f"{number:,} opened") for kind, number in content["opened"].items()]
-    rows += [(why, f"{number:,} named only") for why, number in content["closed"].items()]
+    rows = [(words.kind(kind), f"{number:,} opened") for kind, number in content["opened"].items()]
+    rows += [(words.why_closed(why), f"{number:,} named only") for why, number in content["closed"].items()]
     if rows:
         yield _table(("Kind, or why not", "Items"), rows)
 
 
-def _information(told: Mapping[str, Any]) -> Iterable[str]:
+def _information(told: Mapping[str, Any], regions: Mapping[str, str]) -> Iterable[str]:
     yield "<h2>How your data is used (GDPR article 15(1))</h2>\n"
     yield "<h3>Who is responsible</h3>\n"
     yield _list(f"{one['name']}, {one['address']}, {one['contact']}" for one in told["controllers"])
     yield "<h3>Purposes</h3>\n"
     yield _table(
-        ("Purpose", "What is done", "Lawful basis by region", "Copies are kept for"),
+        ("Purpose", "What is done", "Lawful basis, and where it holds", "Copies are kept for"),
         [
             (
-                name,
+                words.purpose(name, begins=True),
                 one["title"],
-                ", ".join(f"{region}: {basis}" for region, basis in one["lawful_basis_by_region"].items()),
+                words.bases(one["lawful_basis_by_region"], regions),
                 one["copies_are_kept_for"],
             )
             for name, one in told["purposes"].items()
@@ -89,10 +92,16 @@ def _information(told: Mapping[str, Any]) -> Iterable[str]:
     )
     yield "<h3>Categories of data</h3>\n"
     yield _list(
-        [*told["categories"]["data"], *(f"content: {k}" for k in told["categories"]["sealed_content"])]
+        [
+            *map(words.category, told["categories"]["data"]),
+            *(f"sealed content: {words.kind(kind)}" for kind in told["categories"]["sealed_content"]),
+        ]
     )
     yield "<h3>Who received something</h3>\n"
-    yield _list(f"{one['recipient']}, for {one['purpose']}: {one['kind']}" for one in told["recipients"])
+    yield _list(
+        f"{words.recipient(one['recipient'])}, for {words.purpose(one['purpose'])}: {words.kind(one['kind'])}"
+        for one in told["recipients"]
+    )
     yield f"<h3>How long</h3>\n{_paragraph(told['storage'])}"
     yield f"<h3>Where it came from</h3>\n{_list(told['source'])}"
     yield f"<h3>Decisions by machine</h3>\n{_paragraph(told['automated_decisions'])}"

@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from pipelines import subject_archive
+from pipelines import subject_archive, subject_words
 from pipelines.subject_archive import Archive, private_file
 from pipelines.subject_page import page
+from schemas.classification import CLASSIFICATIONS
 from schemas.errors import ConfigurationError, InfrastructureFault
 from transforms.subject_search import Section
 
@@ -85,10 +86,18 @@ def test_the_page_escapes_whatever_it_shows() -> None:
             "to_be_added_by_the_controller": [evil],
         },
     }
-    shown = page(index)
+    shown = page(index, {evil: evil})
     assert "<script" not in shown
     assert "default-src 'none'" in shown
     assert shown.count("&lt;script&gt;") > 20
+
+
+def test_every_classification_has_words_for_the_person() -> None:
+    named = {name for name in CLASSIFICATIONS if not name.startswith("content.")}
+    assert named == set(subject_words.CATEGORIES)
+    told = subject_words.bases({"eu": "consent", "br": "consent", "xx": "legal_obligation"}, {"eu": "Europe"})
+    assert told == "consent: Europe, br; legal obligation: xx"
+    assert subject_words.recipient("first_party") == "the controller itself"
 
 
 def test_a_filesystem_without_links_gets_the_file_all_the_same(
