@@ -130,7 +130,11 @@ def _no_such(name: str) -> PromiseBroken:
 
 def _description(field: pa.Field) -> str:
     said, unit, lane = (fact(field, word) for word in ("description", "unit", "lane"))
-    words = [said, f"Unit: {unit}." if unit else "", f"Lane: {lane}." if lane else ""]
+    words = [
+        f"{said.rstrip('.')}." if said else "",
+        f"Unit: {unit}." if unit else "",
+        f"Lane: {lane}." if lane else "",
+    ]
     return " ".join(filter(None, words))[:_LONGEST_DESCRIPTION]
 
 

@@ -133,4 +133,4 @@ def test_words_are_quoted() -> None:
     statement = ddl("d", "telemetry/t", pa.schema([column("tenant", pa.string(), text)]))
     (parsed,) = sqlglot.parse(statement, dialect="bigquery")
     assert parsed is not None
-    assert text in [literal.this.split(" Lane:")[0] for literal in parsed.find_all(exp.Literal)]
+    assert f"{text}." in [literal.this.split(" Lane:")[0] for literal in parsed.find_all(exp.Literal)]
