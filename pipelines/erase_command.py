@@ -68,6 +68,11 @@ Exit codes:
     help="How long rejected records live.",
 )
 @ways_to_telemetry
+@click.option(
+    "--registry-signer",
+    metavar="THUMBPRINT",
+    help="Thumbprint of the key that must have signed for the registry; `consent lint` shows it.",
+)
 @click.option("--allow-test-keys", is_flag=True, help="Take keys marked test for keys.")
 @click.option("--json", "as_json", is_flag=True, help="Print the ledger as JSON.")
 @click.pass_context

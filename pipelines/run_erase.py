@@ -72,6 +72,7 @@ class EraseOptions:
         tenants: Tenants (raw ids) beside the registered ones that telemetry may be of.
         contract_files: Contract files and folders of such; empty for the bundled ones.
         allow_test_keys: Whether keys marked test are keys.
+        registry_signer: Thumbprint of the key that must have signed for the registry, if named.
         beam_arguments: Options for Beam.
     """
 
@@ -89,6 +90,7 @@ class EraseOptions:
     tenants: tuple[str, ...] = field(default=(), repr=False)
     contract_files: tuple[Path, ...] = ()
     allow_test_keys: bool = False
+    registry_signer: str | None = None
     beam_arguments: tuple[str, ...] = ()
 
 
@@ -117,7 +119,12 @@ def run_erase(options: EraseOptions, *, show_progress: bool) -> dict[str, Any]:
 
 def _rules(opened: OpenRegistry, options: EraseOptions, keys: ReleaseKeys) -> ReleaseRules:
     purposes = tuple(sorted(opened.registry.purposes))
-    request = ReleaseRequest(purposes=purposes, recipient="first_party", as_of=options.as_of)
+    request = ReleaseRequest(
+        purposes=purposes,
+        recipient="first_party",
+        as_of=options.as_of,
+        registry_signer=options.registry_signer,
+    )
     rules = make_rules(
         request,
         opened.registry,

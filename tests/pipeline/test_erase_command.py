@@ -88,6 +88,7 @@ def test_a_subject_that_the_registry_does_not_have_is_said(world: World) -> None
         ((), {}, 2, "--subject"),
         (("--subject", "ada"), {}, 2, "SUBJECT_INVALID"),
         (("--all-due", "--dry-rum"), {}, 2, "dry-rum"),
+        (("--all-due", "--registry-signer", "somebody-else"), {}, 2, "REGISTRY_SIGN"),
         (("--all-due",), {"as-of": "soon"}, 2, "AS_OF_INVALID"),
         (("--all-due",), {"store": "nowhere"}, 2, "STORE_NOT_FOUND"),
         (("--all-due",), {"registry": "nowhere"}, 3, "REGISTRY_UNREADABLE"),
