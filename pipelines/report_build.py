@@ -13,11 +13,13 @@ from pipelines.report_decided import (
     agreed,
     decisions,
     exceptions,
+    few_kinds,
     quarantine,
     releases,
     replay,
     withdrawals,
 )
+from pipelines.report_measures import measures_shown
 from schemas.consent_rows import read_time
 from schemas.errors import ConfigurationError, InfrastructureFault
 from transforms.manifest_seal import seal_of
@@ -166,12 +168,15 @@ class _Parts:
         release_memory()
         sealed, said = read_sealed(view, request.as_of, request.live_days), read_said(view)
         asked = {purpose for purpose, _ in last.runs}
+        who, held = agreed(view, said, last), quarantine(view, sealed)
+        seen = collected(view, sealed, few_kinds(table.cells for table in who.coverage))
+        gone, apart, control = withdrawals(view, said, last), separation(view), self._controls(last, log)
         return Report(
             format=FORMAT,
             header=self._header(log),
             released_without_consent=self._page_one(),
             written=written(view, request.contracts),
-            collected=collected(view, sealed),
+            collected=seen,
             processing=processing_record(
                 self._registry,
                 self._policies,
@@ -180,16 +185,16 @@ class _Parts:
                 asked,
                 request.as_of,
             ),
-            agreed=agreed(view, said, last),
+            agreed=who,
             decisions=decisions(view, last),
-            quarantine=quarantine(view, sealed),
+            quarantine=held,
             releases=releases(view, self._released, log),
-            withdrawals=withdrawals(view, said, last),
-            separation=separation(view),
+            withdrawals=gone,
+            separation=apart,
             terms=terms_in_force(self._registry, last),
             exceptions=exceptions(view, log, self._policies),
-            assessment=assessment(last),
-            controls=self._controls(last, log),
+            assessment=assessment(last, measures_shown(seen, held, gone, apart, control)),
+            controls=control,
             limits=[Limit(about=about, sentence=text) for about, text in words.LIMITS.items()],
             replay=replay(view, last),
             log=_log(log),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from schemas.consent_sets import NEGATIVE_STATUSES
@@ -48,7 +48,7 @@ from validation.report_decided import (
     Withdrawals,
 )
 from validation.report_parts import Capped, Named
-from validation.report_suppression import ALL, MINIMUM, Place, Reach, with_totals, withheld
+from validation.report_suppression import ALL, MINIMUM, Place, Reach, with_totals, withheld, withheld_together
 
 RELEASES: Final = 30
 EXPORTS: Final = 30
@@ -63,6 +63,8 @@ HELD: Final = 5
 def agreed(view: StoreView, said: Said, last: LastDecisions) -> Agreed:
     """Who has said what, and how far consent reaches."""
     times = {run.run_id: ledger["as_of"] for run, ledger in view.ledgers("release")}
+    asked = sorted(last.reach)
+    tables = coverage_tables([last.reach[one] for one in asked])
     return Agreed(
         records=said.records,
         by_status=named(said.status),
@@ -71,23 +73,42 @@ def agreed(view: StoreView, said: Said, last: LastDecisions) -> Agreed:
         minimum=MINIMUM,
         coverage=[
             Coverage(
-                purpose=asked[0],
-                recipient=asked[1],
-                run_id=last.runs[asked],
-                as_of=times[last.runs[asked]],
-                cells=_cells(reach),
+                purpose=purpose,
+                recipient=recipient,
+                run_id=last.runs[purpose, recipient],
+                as_of=times[last.runs[purpose, recipient]],
+                cells=cells,
             )
-            for asked, reach in sorted(last.reach.items())
+            for (purpose, recipient), cells in zip(asked, tables, strict=True)
         ],
     )
 
 
-def _cells(reach: dict[Place, Reach]) -> list[Cell]:
-    own = {place: one for place, one in reach.items() if place[0] != ALL}
-    cells = {**with_totals(own), **{place: one for place, one in reach.items() if place[0] == ALL}}
-    everything, reasons = withheld(cells, reasons=False), withheld(cells, reasons=True)
+def coverage_tables(counted: Iterable[dict[Place, Reach]]) -> list[list[Cell]]:
+    """Tables of consent coverage as they are shown, without small numbers and what gives them away.
+
+    Args:
+        counted: What was counted for each purpose and recipient, by region and kind; the cells of all regions
+            among them.
+    """
+    tables = []
+    for reach in counted:
+        own = {place: one for place, one in reach.items() if place[0] != ALL}
+        tables.append({**with_totals(own), **{place: one for place, one in reach.items() if place[0] == ALL}})
+    hidden = withheld_together(tables)
+    return [_cells(cells, hidden) for cells in tables]
+
+
+def few_kinds(coverage: Iterable[Iterable[Cell]]) -> set[str]:
+    """Kinds whose items consent coverage does not show, so that nothing else may."""
+    cells = (cell for table in coverage for cell in table)
+    return {cell.kind for cell in cells if cell.region == ALL and cell.items is None} - {ALL}
+
+
+def _cells(cells: dict[Place, Reach], hidden: set[Place]) -> list[Cell]:
+    reasons = withheld(cells, reasons=True, also=hidden)
     order = sorted(cells, key=lambda place: (place[0] != ALL, place[0], place[1] != ALL, place[1]))
-    return [_cell(place, cells[place], place in everything, place in reasons) for place in order]
+    return [_cell(place, cells[place], place in hidden, place in reasons) for place in order]
 
 
 def _cell(place: Place, reach: Reach, everything: bool, reasons: bool) -> Cell:

@@ -16,6 +16,7 @@ from pipelines.report_charts import Bar, bar_chart
 from validation.report_decided import Coverage, ReleaseRun
 from validation.report_document import Report, broken_promises
 from validation.report_parts import Processing
+from validation.report_suppression import ALL, NOWHERE, SEVERAL
 
 TEMPLATES: Final = Path(__file__).parent / "report_templates"
 CONTENTS: Final = (
@@ -54,9 +55,9 @@ def report_html(report: Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for name in ("word", "plain", "begun", "number", "counted", "duration", "size", "share"):
+    for name in ("word", "plain", "begun", "number", "counted", "duration", "size", "share", "period"):
         environment.globals[name] = getattr(labels, name)
-    places = {one.region: one.title for one in report.processing.regions}
+    places = _places(report)
     environment.filters["plain"] = labels.plain
     environment.globals |= {
         "words": labels,
@@ -159,7 +160,7 @@ def _charts(report: Report) -> dict[str, Markup]:
             [Bar(one.as_of, one.released, f"{one.released:,}") for one in decided.releases[-_BARS:]],
         ),
     }
-    places = {one.region: one.title for one in report.processing.regions}
+    places = _places(report)
     coverage = {
         f"coverage-{number}": _coverage_chart(f"coverage-{number}", one, places)
         for number, one in enumerate(report.agreed.coverage)
@@ -167,10 +168,16 @@ def _charts(report: Report) -> dict[str, Markup]:
     return charts | coverage
 
 
+def _places(report: Report) -> dict[str, str]:
+    """Names of regions, and of the rows beside them."""
+    named = {one.region: one.title for one in report.processing.regions}
+    return {**named, ALL: "all regions", SEVERAL: "several regions together", NOWHERE: "no region"}
+
+
 def _coverage_chart(name: str, one: Coverage, places: Mapping[str, str]) -> Markup:
     bars = [
         Bar(
-            "all regions" if cell.region == "all" else places.get(cell.region, cell.region),
+            places.get(cell.region, cell.region),
             1000 * cell.pairs_covered // cell.pairs,
             labels.share(cell.pairs_covered, cell.pairs),
             1000,

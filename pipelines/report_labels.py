@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 CHECKS: Final = {
@@ -25,10 +26,10 @@ RULES: Final = {
     "prohibited": "forbidden",
 }
 DECISIONS: Final = {
-    "RELEASE": "released, or may be",
-    "QUARANTINE": "held",
-    "ERASE": "held, and copies are deleted",
-    "REJECT": "held for good",
+    "RELEASE": "released, or may be (RELEASE)",
+    "QUARANTINE": "held (QUARANTINE)",
+    "ERASE": "held, and copies are deleted (ERASE)",
+    "REJECT": "held for good (REJECT)",
 }
 GRANTORS: Final = {
     "subject": "the person",
@@ -61,12 +62,18 @@ FOUND: Final = {
     "dropped": "dropped, as its contract says",
 }
 NOTHING: Final = "-"
+_PERIOD: Final = re.compile(r"P(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?")
+_SPANS: Final = ("year", "month", "week", "day")
 _UNITS: Final = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
 
 
 def word(name: str, words: dict[str, str]) -> str:
     """A word of a closed set as people say it; codes, and what is not known, stay as they are."""
-    return words.get(name, name if name.isupper() else plain(name))
+    return words.get(name) or " ".join(map(_unless_code, name.split(" ")))
+
+
+def _unless_code(part: str) -> str:
+    return part if part.isupper() else plain(part)
 
 
 def plain(name: str) -> str:
@@ -100,6 +107,18 @@ def duration(seconds: int | None) -> str:
             parts.append(counted(seconds // size, unit))
             seconds %= size
     return " ".join(parts) or "0 seconds"
+
+
+def period(text: str) -> str:
+    """A period of ISO 8601 in words; what is none stays as it is.
+
+    >>> period("P1Y6M")
+    '1 year 6 months'
+    """
+    found = _PERIOD.fullmatch(text)
+    if found is None or text == "P":
+        return text
+    return " ".join(counted(int(one), unit) for one, unit in zip(found.groups(), _SPANS, strict=True) if one)
 
 
 def size(value: int) -> str:

@@ -54,12 +54,13 @@ def read_ledger(path: Path = ROOT / LEDGER_OF_SESSION) -> tuple[list[Section], l
 def promises_of(section: Section, text: str) -> list[str]:
     """The promises that stand in a section of a page."""
     _, _, rest = text.partition(f"\n{section.heading}\n")
-    body = re.split(r"^## ", rest, maxsplit=1, flags=re.MULTILINE)[0]
+    level = len(section.heading.split(" ")[0])
+    body = re.split(rf"^#{{2,{level}}} ", rest, maxsplit=1, flags=re.MULTILINE)[0]
     if section.units == "rows":
         rows = [line for line in body.splitlines() if line.startswith("| ")]
         return [plain(row.split(" | ")[0].removeprefix("|")) for row in rows[1:] if not row.startswith("|--")]
     if section.units == "leads":
-        return [f"**{lead}**" for lead in re.findall(r"^\*\*(.+?)\*\*", body, re.MULTILINE)]
+        return [f"**{lead}**" for lead in re.findall(r"^(?:- )?\*\*(.+?)\*\*", body, re.MULTILINE)]
     return [plain(item.split("\n\n")[0]) for item in _ITEM.findall(body)]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 import pyarrow as pa
@@ -14,6 +14,10 @@ from transforms.report_sealed import Sealed
 from transforms.report_view import StoreView
 from validation.report_controls import Drift, Separation
 from validation.report_parts import Capped, Collected, EventType, Kind, Named, TelemetryTable
+from validation.report_suppression import MINIMUM
+
+OTHERS: Final = "other kinds"
+"""Stands for the kinds of which there are few items."""
 
 TABLES: Final = 100
 TYPES: Final = 40
@@ -26,8 +30,14 @@ def named(counts: Mapping[str, int]) -> list[Named]:
     return [Named(name=name, count=count) for name, count in ordered if count]
 
 
-def collected(view: StoreView, sealed: Sealed) -> Collected:
-    """What came in during the period, and what there is of it."""
+def collected(view: StoreView, sealed: Sealed, few: Collection[str] = ()) -> Collected:
+    """What came in during the period, and what there is of it.
+
+    Args:
+        view: The store.
+        sealed: What lies sealed.
+        few: Kinds whose number of items is not shown.
+    """
     outcomes, reasons, types = _ledger(view)
     ledgers = [ledger for _, ledger in view.ledgers("ingest")]
     stated: Counter[str] = Counter()
@@ -46,10 +56,8 @@ def collected(view: StoreView, sealed: Sealed) -> Collected:
         telemetry=[_table(view, table) for table in tables[:TABLES]],
         telemetry_shown=Capped(total=len(tables), shown=min(TABLES, len(tables))),
         telemetry_rows=sum(view.rows(table) for table in tables),
-        content=[
-            Kind(kind=kind, items=items, bytes=sealed.sizes[kind])
-            for kind, items in sorted(sealed.kinds.items(), key=lambda one: (-one[1], one[0]))
-        ],
+        content=by_kind(sealed.kinds, sealed.sizes, few),
+        unlisted=named(sealed.unlisted),
         content_items=sealed.kinds.total(),
         types=[
             EventType(source=source, event_type=name, records=number)
@@ -57,6 +65,29 @@ def collected(view: StoreView, sealed: Sealed) -> Collected:
         ],
         types_shown=Capped(total=len(listed), shown=min(TYPES, len(listed))),
     )
+
+
+def by_kind(items: Mapping[str, int], sizes: Mapping[str, int], few: Collection[str] = ()) -> list[Kind]:
+    """Sealed items by kind, those of few items together: consent coverage withholds such numbers.
+
+    Args:
+        items: Items by kind.
+        sizes: Their bytes by kind.
+        few: Kinds whose number of items is not shown elsewhere either.
+
+    >>> [(one.kind, one.items) for one in by_kind({"chat": 90, "audio": 7, "file": 3}, {})]
+    [('chat', 90), ('other kinds', 10)]
+    """
+    ordered = sorted(items.items(), key=lambda one: (-one[1], one[0]))
+    kept = [(kind, number) for kind, number in ordered if number >= MINIMUM and kind not in few]
+    rest = [(kind, number) for kind, number in ordered if number < MINIMUM or kind in few]
+    while rest and kept and (len(rest) == 1 or sum(number for _, number in rest) < MINIMUM):
+        rest.append(kept.pop())
+    found = [Kind(kind=kind, items=number, bytes=sizes.get(kind, 0)) for kind, number in kept]
+    if rest:
+        size = sum(sizes.get(kind, 0) for kind, _ in rest)
+        found.append(Kind(kind=OTHERS, items=sum(number for _, number in rest), bytes=size))
+    return found
 
 
 def _ledger(view: StoreView) -> tuple[Counter[str], Counter[str], Counter[tuple[str, str]]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from schemas.tables import DECISION_CLASSES, DECISION_ITEMS, DECISION_TELEMETRY
 from transforms.report_view import StoreView
-from validation.report_suppression import ALL, Place, Reach
+from validation.report_suppression import ALL, NOWHERE, SEVERAL, Place, Reach
 
 LEADS: Final = 40
 """Lines of items by leading reason that are listed; there are fewer reasons than this for a purpose."""
@@ -129,9 +129,14 @@ def _take_class(found: LastDecisions, row: Mapping[str, Any], states: Iterable[t
         reach.pairs += pairs
         setattr(reach, state, getattr(reach, state) + pairs)
     cells = found.reach.setdefault((row["purpose"], row["recipient"]), {})
-    for region in (*row["regions"], ALL):
+    for region in (_region(row["regions"]), ALL):
         for kind in (row["kind"],) if region != ALL else (row["kind"], ALL):
             cells.setdefault((region, kind), Reach()).add(reach)
+
+
+def _region(regions: Sequence[str]) -> str:
+    """The row of consent coverage that a class stands in; each stands in one, so that rows add up."""
+    return regions[0] if len(regions) == 1 else SEVERAL if regions else NOWHERE
 
 
 def _states(rows: pa.Table) -> dict[int, list[tuple[str, int]]]:

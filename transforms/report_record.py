@@ -20,12 +20,13 @@ from validation.reasons import ADVISORY, CATALOGUE
 from validation.report_controls import (
     Assessment,
     Controls,
+    Measure,
     Risk,
     SuiteResult,
     Terms,
     TermsInForce,
 )
-from validation.report_parts import Basis, Capped, Controller, Processing, Record, Region
+from validation.report_parts import Basis, Capped, Controller, Named, Processing, Record, Region
 
 PURPOSES: Final = 60
 TERMS: Final = 60
@@ -106,6 +107,7 @@ def processing_record(
         purposes=purposes,
         shown=Capped(total=len(names), shown=len(purposes)),
         subjects=list(words.SUBJECTS),
+        data=list(words.DATA),
         security=list(words.SECURITY),
         not_stated=list(words.NOT_STATED),
     )
@@ -185,8 +187,13 @@ def _terms(scope: str, name: str, entry: TermsEntry, cited: Counter[str]) -> Ter
     )
 
 
-def assessment(decisions: LastDecisions) -> Assessment:
-    """Inputs of an impact assessment."""
+def assessment(decisions: LastDecisions, shown: Mapping[str, Mapping[str, int]]) -> Assessment:
+    """Inputs of an impact assessment.
+
+    Args:
+        decisions: The last decisions.
+        shown: What the store shows of each measure: counts by what was counted.
+    """
     return Assessment(
         description=list(words.DESCRIPTION),
         necessity=list(words.NECESSITY),
@@ -194,7 +201,15 @@ def assessment(decisions: LastDecisions) -> Assessment:
             Risk(risk=name, codes=list(codes), items=sum(decisions.reasons[code] for code in codes))
             for name, codes in words.RISKS.items()
         ],
-        measures=list(words.MEASURES),
+        measures=[
+            Measure(
+                measure=sentence,
+                figures=[Named(name=name, count=count) for name, count in shown[key].items()],
+                exercised=any(shown[key].values()),
+                tests=list(tests),
+            )
+            for key, (sentence, tests) in words.MEASURES.items()
+        ],
         residual=list(words.RESIDUAL),
     )
 
@@ -218,7 +233,8 @@ def controls(
     """
     match = None if last_policy is None else last_policy == policies.policy_hash
     blocking = [code for code, reason in CATALOGUE.items() if reason.action != ADVISORY]
-    exercised = [code for code in blocking if decisions.reasons[code]]
+    on_telemetry = {key.split()[-1] for key in decisions.telemetry}
+    exercised = [code for code in blocking if decisions.reasons[code] or code in on_telemetry]
     return Controls(
         policies_match=match,
         suites=[

@@ -12,6 +12,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schemas.classification import IDENTITY_KIND, SECRET_KIND
 from schemas.consent_sets import NEGATIVE_STATUSES, POSITIVE_STATUSES
 from schemas.tables import (
     CONSENT_RECORDS,
@@ -29,6 +30,7 @@ from transforms.report_view import SHARD_ROWS, StoreView
 AGES: Final = ((0, "0 to 7 days"), (8, "8 to 30 days"), (31, "31 to 90 days"), (91, "over 90 days"))
 """Youngest age in days of each class, and its name."""
 
+_UNLISTED: Final = (IDENTITY_KIND, SECRET_KIND)
 NOT_DATED: Final = "not dated"
 RELEASE_GROUND: Final = "release"
 NOT_NOTED: Final = "not noted"
@@ -46,6 +48,7 @@ class Sealed:
         keys: Keys by what they cover.
         vaults: Vault keys that bundle keys are wrapped to.
         schemes: Blobs by format.
+        unlisted: Blobs of what is sealed without a row of its own among the items, by kind.
     """
 
     kinds: Counter[str] = field(default_factory=Counter)
@@ -55,6 +58,7 @@ class Sealed:
     keys: Counter[str] = field(default_factory=Counter)
     vaults: set[bytes] = field(default_factory=set)
     schemes: Counter[str] = field(default_factory=Counter)
+    unlisted: Counter[str] = field(default_factory=Counter)
 
 
 def read_sealed(view: StoreView, as_of: datetime, live_days: int) -> Sealed:
@@ -70,8 +74,10 @@ def read_sealed(view: StoreView, as_of: datetime, live_days: int) -> Sealed:
         for row in rows.group_by("kind").aggregate([("kind", "count"), ("size_class", "sum")]).to_pylist():
             found.kinds[row["kind"]] += row["kind_count"]
             found.sizes[row["kind"]] += row["size_class_sum"] or 0
-    for rows in view.scan(QUARANTINE_BLOBS, ["scheme"]):
+    for rows in view.scan(QUARANTINE_BLOBS, ["scheme", "kind"]):
         found.schemes.update(rows.column("scheme").to_pylist())
+        kinds = Counter(rows.column("kind").to_pylist())
+        found.unlisted.update({kind: number for kind, number in kinds.items() if kind in _UNLISTED})
     for rows in view.scan(QUARANTINE_KEYS, ["covers", "wrapping_key_id"]):
         found.keys.update(rows.column("covers").to_pylist())
         bundles = rows.filter(pc.equal(rows.column("covers"), "bundle"))

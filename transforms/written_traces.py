@@ -1,6 +1,6 @@
 """Whether rows of different tables go together: ciphertexts and keys, released rows and decisions.
 
-What rows refer to is reduced to 64 bits each and looked for among what there is, a million rows at a time, so
+What rows refer to is reduced to 64 bits each and looked for among what there is, a part of the rows at a time, so
 that memory does not grow with them. The chance that a broken trace is taken for a sound one is one in 10^7.
 """
 
@@ -37,7 +37,7 @@ from validation.written_checks import Check
 from validation.written_rules import Rule, in_set
 from validation.written_tables import QUARANTINE_AREA, RELEASED_AREA
 
-PART_ROWS: Final = 1 << 20
+PART_ROWS: Final = 1 << 18
 """Rows whose references are followed at once; each takes some 20 bytes."""
 
 RESOLVED: Final = in_set("resolved", code="NOT_TRACEABLE")

@@ -142,6 +142,22 @@ class Risk(Part):
     items: Count
 
 
+class Measure(Part):
+    """A measure against risks, and what this store shows of it.
+
+    Attributes:
+        measure: What is done, a sentence.
+        figures: What was counted in this store of what it did.
+        exercised: Whether it had anything to do here; if not, nothing here shows that it works.
+        tests: Tests that prove it of the software; they run with each change of it, not with a report.
+    """
+
+    measure: str
+    figures: list[Named]
+    exercised: bool
+    tests: list[str]
+
+
 class Assessment(Part):
     """Inputs of an impact assessment (GDPR article 35(7)).
 
@@ -149,14 +165,14 @@ class Assessment(Part):
         description: What is done, a sentence each.
         necessity: Why no more is done than is needed, a sentence each.
         risks: What decisions tell of risks.
-        measures: Measures, a sentence each.
+        measures: Measures, with what this store shows of each.
         residual: What is left, a sentence each.
     """
 
     description: list[str]
     necessity: list[str]
     risks: list[Risk]
-    measures: list[str]
+    measures: list[Measure]
     residual: list[str]
 
 

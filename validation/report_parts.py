@@ -221,7 +221,8 @@ class Collected(Part):
         telemetry: Tables of service data.
         telemetry_shown: How many there are.
         telemetry_rows: Rows of all of them.
-        content: Sealed content by kind.
+        content: Sealed content by kind; kinds of few items together.
+        unlisted: Sealed blobs of what is no item and is never released, by kind.
         content_items: Items of all kinds.
         types: Event types, most frequent first.
         types_shown: How many there are.
@@ -237,6 +238,7 @@ class Collected(Part):
     telemetry_shown: Capped
     telemetry_rows: Count
     content: list[Kind]
+    unlisted: list[Named]
     content_items: Count
     types: list[EventType]
     types_shown: Capped
@@ -312,6 +314,7 @@ class Record(Part):
         purposes: The purposes.
         shown: How many there are.
         subjects: Categories of people.
+        data: Categories of personal data, a sentence each.
         security: Measures, a sentence each.
         not_stated: What the store does not know and the record needs besides, a sentence each.
     """
@@ -321,5 +324,6 @@ class Record(Part):
     purposes: list[Processing]
     shown: Capped
     subjects: list[str]
+    data: list[str]
     security: list[str]
     not_stated: list[str]

@@ -8,7 +8,7 @@ smallest first, until nothing follows. A zero tells of nobody and is shown.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, fields
 from typing import Final
 
@@ -17,6 +17,12 @@ MINIMUM: Final = 5
 
 ALL: Final = "all"
 """Stands for every region or every kind."""
+
+SEVERAL: Final = "several"
+"""Stands for items to which the rules of several regions applied."""
+
+NOWHERE: Final = "none"
+"""Stands for items to which the rules of no region applied."""
 
 Place = tuple[str, str]
 """Region and kind."""
@@ -62,10 +68,7 @@ class Reach:
 
 
 def with_totals(cells: Mapping[Place, Reach]) -> dict[Place, Reach]:
-    """The cells with a total of each region over all kinds.
-
-    Totals over all regions are the caller's: an item counts in every region whose rules applied to it.
-    """
+    """The cells with a total of each region over all kinds; totals over all regions are the caller's."""
     found = dict(cells)
     for region in {region for region, _ in cells}:
         total = found[region, ALL] = Reach()
@@ -75,19 +78,33 @@ def with_totals(cells: Mapping[Place, Reach]) -> dict[Place, Reach]:
     return found
 
 
-def withheld(cells: Mapping[Place, Reach], *, reasons: bool) -> set[Place]:
+def withheld(cells: Mapping[Place, Reach], *, reasons: bool, also: Set[Place] = frozenset()) -> set[Place]:
     """The cells of a table whose numbers are not shown.
 
     Args:
         cells: Every cell, totals (`ALL`) among them.
         reasons: Whether the question is of the numbers that say why people are not covered. They are withheld
             wherever the others are, and in more places.
+        also: Cells that are withheld in any case.
     """
-    hidden = {place for place, reach in cells.items() if reach.is_small(reasons=reasons)}
+    hidden = set(also & cells.keys())
+    hidden |= {place for place, reach in cells.items() if reach.is_small(reasons=reasons)}
     if reasons:
-        hidden |= withheld(cells, reasons=False)
+        hidden |= withheld(cells, reasons=False, also=also)
     while more := next(_given_away(cells, hidden, reasons), None):
         hidden.add(more)
+    return hidden
+
+
+def withheld_together(tables: Iterable[Mapping[Place, Reach]]) -> set[Place]:
+    """The cells that are not shown in any of some tables about the same items.
+
+    An item stands in all of them: what is withheld in one must not follow from another one.
+    """
+    known = list(tables)
+    hidden: set[Place] = set()
+    while more := set().union(*(withheld(cells, reasons=False, also=hidden) for cells in known)) - hidden:
+        hidden |= more
     return hidden
 
 

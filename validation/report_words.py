@@ -45,6 +45,15 @@ SUBJECTS: Final = (
     "People in meetings whom nobody could identify",
     "People who are talked about and were not there, where the customer attests it",
 )
+DATA: Final = (
+    "Names, e-mail addresses, phone numbers, network addresses and device names of people: sealed without "
+    "being listed as items, and never released; of network addresses the first part can be telemetry",
+    "What people said, wrote, showed and shared in meetings, and what was derived from it, biometric "
+    "templates included: sealed, and released for a purpose that everybody concerned has agreed to",
+    "Who met when, for how long and how well it worked: telemetry, under keyed pseudonyms",
+    "What people agreed to or refused: read from signed records, of which the store keeps keyed digests, "
+    "times and outcomes",
+)
 SECURITY: Final = (
     "Content is encrypted by the process that took it apart, with AES-256-GCM under a fresh key, "
     "before it is written anywhere.",
@@ -77,21 +86,38 @@ NECESSITY: Final = (
     "joined a meeting.",
     "What no purpose can use any more is destroyed, and so is whatever is older than it may be.",
 )
-MEASURES: Final = (
-    "Unknown fields, unknown event types and malformed records count as content and are sealed "
-    "(tests/pipeline/test_hostile.py).",
-    "What is derived from content counts as content, whatever it is called "
-    "(tests/pipeline/test_release_reasons.py).",
-    "The process that seals cannot open (tests/pipeline/test_isolation.py).",
-    "Every record has one outcome, and a run that does not reconcile commits nothing "
-    "(tests/pipeline/test_failures.py).",
-    "Decisions are judged by suites of expectations, with a second reading by other code "
-    "(tests/unit/validation/test_second_implementation.py).",
-    "What was written is judged once more before it exists (tests/pipeline/test_second_suite.py).",
-    "A withdrawal stops the next release of everything that concerns the person "
-    "(tests/pipeline/test_release.py).",
-    "An erasure destroys keys, and looks again whether anything is left (tests/pipeline/test_erase.py).",
-)
+MEASURES: Final = {
+    "sealed": (
+        "Unknown fields, unknown event types and malformed records count as content and are sealed.",
+        ("tests/pipeline/test_hostile.py",),
+    ),
+    "derived": (
+        "What is derived from content counts as content, whatever it is called.",
+        ("tests/pipeline/test_release_reasons.py",),
+    ),
+    "apart": ("The process that seals cannot open.", ("tests/pipeline/test_isolation.py",)),
+    "reconciled": (
+        "Every record has one outcome, and a run that does not reconcile commits nothing.",
+        ("tests/pipeline/test_failures.py",),
+    ),
+    "suites": (
+        "Decisions are judged by suites of expectations, with a second reading by other code.",
+        ("tests/unit/validation/test_second_implementation.py",),
+    ),
+    "written": (
+        "What was written is judged once more before it exists.",
+        ("tests/pipeline/test_second_suite.py",),
+    ),
+    "stopped": (
+        "A withdrawal stops the next release of everything that concerns the person.",
+        ("tests/pipeline/test_release.py",),
+    ),
+    "erased": (
+        "An erasure destroys keys, and looks again whether anything is left.",
+        ("tests/pipeline/test_erase.py",),
+    ),
+}
+"""Measures by what tells of them in a store, each with the tests that prove it of the software."""
 RESIDUAL: Final = (
     "Whoever holds the release side's keys can open everything whose keys still exist.",
     "Pseudonyms are not anonymous: with the ingest keys, all phone or meeting numbers can be tried.",

@@ -22,7 +22,7 @@ from pipelines.report_build import build_report
 from pipelines.report_command import rendered
 from pipelines.report_csv import record_csv
 from pipelines.report_html import report_html
-from pipelines.report_verify import Verified, compare, verify_report
+from pipelines.report_verify import Verified, _as_then, compare, verify_report
 from schemas.contract import bundled_contract_files
 from schemas.tables import (
     CONSENT_RECORDS,
@@ -207,6 +207,46 @@ def test_every_falsified_leaf_is_found(report: Report) -> None:
     assert looked > 500
 
 
+REMADE_FROM = {
+    *(
+        ("header", name)
+        for name in ("as_of", "period_from", "period_to", "commits", "registry", "keys_given")
+    ),
+    ("log", "checkpoint"),
+}
+"""What a report says that it is made again from; each of them is falsified by itself below."""
+
+
+def test_a_report_is_made_again_from_nothing_else_that_it_says(report: Report, world: World) -> None:
+    document = msgspec.to_builtins(report)
+    then = _as_then(report, request(world))
+    for path, value in leaves(msgspec.to_builtins(report)):
+        if path[:2] not in REMADE_FROM and isinstance(value, int) and not isinstance(value, bool):
+            falsified = msgspec.convert(replaced(document, path, value + 1), Report)
+            assert _as_then(falsified, request(world)) == then, path
+            replaced(document, path, value)
+
+
+def test_every_falsified_number_of_what_was_written_is_found(report: Report, world: World) -> None:
+    document = msgspec.to_builtins(report)
+    paths = [
+        path
+        for path, value in leaves(msgspec.to_builtins(report.written))
+        if isinstance(value, int) and not isinstance(value, bool)
+    ]
+    for path in paths:
+        place = ("written", *path)
+        replaced(document, place, at(document, place) + 1)
+    found = verify_report(msgspec.json.encode(document), request(world))
+    assert found.differences == len(paths) > 30
+
+
+def at(document: Any, path: tuple[Any, ...]) -> Any:
+    for step in path:
+        document = document[step]
+    return document
+
+
 def test_a_number_left_out_or_added_is_found(report: Report) -> None:
     document = msgspec.to_builtins(report)
     shorter = changed(document, ("collected", "outcomes"), document["collected"]["outcomes"][1:])
@@ -216,14 +256,25 @@ def test_a_number_left_out_or_added_is_found(report: Report) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [("header", "commits"), ("header", "live_days"), ("log", "entries"), ("collected", "records")]
+    ("path", "value"),
+    [
+        (("header", "as_of"), "2026-04-02T00:00:00Z"),
+        (("header", "period_from"), "2200-01-01T00:00:00Z"),
+        (("header", "period_to"), "2020-01-01T00:00:00Z"),
+        (("header", "commits"), 2),
+        (("header", "registry"), None),
+        (("header", "keys_given"), False),
+        (("header", "live_days"), 29),
+        (("log", "entries"), 1),
+        (("collected", "records"), 1),
+    ],
 )
-def test_a_falsified_number_fails_whatever_it_feeds(
-    path: tuple[str, str], report: Report, world: World, tmp_path: Path, quick: None
+def test_what_feeds_a_report_is_found_when_it_is_falsified(
+    path: tuple[str, str], value: object, report: Report, world: World, tmp_path: Path, quick: None
 ) -> None:
     document = plain(report)
     file = tmp_path / "report.json"
-    file.write_text(json.dumps(changed(document, path, document[path[0]][path[1]] - 1)))
+    file.write_text(json.dumps(changed(document, path, value)))
     result = verified(world, file)
     assert result.exit_code == 1, result.output
     assert "DIFFERS" in result.output or "REPORT_" in result.output
@@ -243,7 +294,10 @@ def test_a_report_verifies_and_a_forged_checkpoint_does_not(
     assert result.exit_code == 0, result.output
     assert "Everything is the same." in result.output
     note = report.log.checkpoint
-    file.write_text(json.dumps(changed(plain(report), ("log", "checkpoint"), note.replace("A", "B"))))
+    other = "B" if note[-20] == "A" else "A"
+    file.write_text(
+        json.dumps(changed(plain(report), ("log", "checkpoint"), note[:-20] + other + note[-19:]))
+    )
     assert verified(world, file).exit_code == 1
 
 
@@ -332,6 +386,15 @@ def test_what_was_released_wrongly_is_counted(
     found = forged(table, lambda rows: exchanged(rows, column, change))
     assert found.rows == 4
     assert found.checks[check] == found.violations == (4 if check else 0)
+
+
+def test_rows_are_counted_alike_in_however_many_parts(
+    report: Report, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("transforms.report_released.PART_ROWS", 1)
+    monkeypatch.setattr("transforms.report_sealed.SHARD_ROWS", 1)
+    monkeypatch.setattr("transforms.written_traces.PART_ROWS", 1)
+    assert report_json(build_report(request(world))) == report_json(report)
 
 
 def test_what_the_second_look_denied_is_counted(forged: Callable[..., ReleasedCheck]) -> None:

@@ -7,7 +7,7 @@ import jsonschema
 
 from validation.reasons import CATALOGUE
 from validation.report_document import report_schema, schema_text
-from validation.report_words import RISKS
+from validation.report_words import MEASURES, RISKS
 
 PUBLISHED = Path(__file__).parents[3] / "docs" / "report.schema.json"
 
@@ -27,3 +27,9 @@ def test_the_schema_is_one_and_allows_nothing_that_is_not_declared() -> None:
 
 def test_every_risk_is_told_by_reasons_that_exist() -> None:
     assert {code for codes in RISKS.values() for code in codes} <= set(CATALOGUE)
+
+
+def test_every_measure_names_tests_that_there_are() -> None:
+    root = Path(__file__).parents[3]
+    named = [test for _, tests in MEASURES.values() for test in tests]
+    assert [test for test in named if not (root / test).is_file()] == []
