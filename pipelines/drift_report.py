@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from pipelines.console_tables import grid, plain_console
+from pipelines.report_labels import counted
 from transforms.drift_names import Revealed
 
 LONGEST_NAME: Final = 120
@@ -46,7 +47,7 @@ def print_drift(ledger: Mapping[str, Any], found: Revealed, console: Console | N
     if found.beyond or found.unreadable:
         console.print(
             f"{found.beyond:,} more values and records under further names; "
-            f"{found.unreadable:,} records without the name of an event type"
+            f"{counted(found.unreadable, 'record')} without the name of an event type"
         )
     for key_id, code in ledger["opened"]["broken"].items():
         console.print(f"{code}: data key {key_id}", markup=False)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pyarrow.compute as pc
 
+from pipelines.report_labels import counted
 from schemas.errors import ConfigurationError
 from schemas.tables import DECISION_CLASSES, DECISION_ITEMS, RELEASED
 from transforms.store import Store
@@ -135,14 +136,15 @@ def _one_text(one: dict[str, Any]) -> str:
     lines = [
         f"Item {one['item_id']} ({one['kind']}), for {one['purpose']} to {one['recipient']}: it {outcome}.",
         f"  Decided as of {one['as_of']}, decision {one['decision_id']}, run {one['run_id']}.",
-        f"  Concerns {one['people']} people, of whom {one['agreeing']} agree by valid records.",
+        f"  Concerns {counted(one['people'], 'person', 'people')}, of whom {one['agreeing']} agree by valid "
+        "records.",
     ]
     if one["regions"]:
         lines.append(f"  Rules that applied: {', '.join(one['regions'])}.")
     if one["roster_doubts"]:
         lines.append(f"  Doubts about who was there: {', '.join(one['roster_doubts'])}.")
     for reason in one["reasons"]:
-        about = f" ({reason['people']} people)" if reason["people"] else ""
+        about = f" ({counted(reason['people'], 'person', 'people')})" if reason["people"] else ""
         lines += [
             f"  {reason['code']}{about}: {reason['sentence']}",
             f"    What would help: {reason['cure']}",

@@ -193,6 +193,8 @@ def check(context: click.Context, store: str | Path, keys_path: Path, as_json: b
         click.echo(f"{found.data_keys:,} data keys unwrap, {len(broken):,} do not")
         for key_id, code in broken.items():
             click.echo(f"  {code}: data key {key_id}")
+        if broken and not found.data_keys:
+            click.echo("None unwraps. Are these the keys of this store?")
     if not found.holds:
         context.exit(EXIT_PROMISE_BROKEN)
 

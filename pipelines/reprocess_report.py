@@ -8,6 +8,7 @@ from typing import Any, Final
 from rich.console import Console
 
 from pipelines.console_tables import grid, plain_console
+from pipelines.report_labels import counted
 
 _ABOUT: Final = ("source", "event type", "held as", "field")
 _STAYS: Final = "stays"
@@ -33,9 +34,10 @@ def print_reprocessing(ledger: Mapping[str, Any], seconds: float, console: Conso
         console.print("Nothing was moved. That it was opened is on record, as of every opening.")
     else:
         console.print(
-            f"Retired {retired['data_keys']:,} data keys with {retired['items']:,} items and "
-            f"{retired['rejects']:,} rejects; completed {ledger['completed']:,} rows of telemetry; wrote "
-            f"{ledger['rewritten']:,} files anew"
+            f"Retired {counted(retired['data_keys'], 'data key')} with {counted(retired['items'], 'item')} "
+            f"and {counted(retired['rejects'], 'reject')}; completed "
+            f"{counted(ledger['completed'], 'row of telemetry', 'rows of telemetry')}; wrote "
+            f"{counted(ledger['rewritten'], 'file')} anew"
         )
     console.print(f"As of {ledger['as_of']}; {seconds:.1f} s. Run {ledger['run_id']}")
 

@@ -282,7 +282,14 @@ def check(store: Path, keys_side: Path) -> tuple[int, Any]:
 def test_check_counts_what_unwraps(store: Path, made: Path) -> None:
     told = {"data_keys": 6, "vaults": {vault_of(made): 6}, "broken": {}}
     assert check(store, made / "release") == (0, told)
-    assert "6 data keys unwrap" in run("check", "--store", store, "--keys", made / "release").stdout
+    shown = run("check", "--store", store, "--keys", made / "release").stdout
+    assert ("6 data keys unwrap" in shown, "Are these the keys" in shown) == (True, False)
+
+
+def test_check_with_the_keys_of_another_store_asks_whether_they_are(store: Path, tmp_path: Path) -> None:
+    run("init", tmp_path / "others")
+    result = run("check", "--store", store, "--keys", tmp_path / "others" / "release")
+    assert (result.exit_code, "Are these the keys of this store?" in result.stdout) == (1, True)
 
 
 def test_check_names_what_does_not_unwrap(store: Path, made: Path) -> None:
