@@ -47,14 +47,17 @@ def planting(tmp_path_factory: pytest.TempPathFactory, keys: Path) -> Planting:
     folder = tmp_path_factory.mktemp("planting")
     plan = Populator(Canaries()).populate(load_contracts())
     said = _Listener()
-    logging.getLogger().addHandler(said)
-    level = logging.getLogger().level
-    logging.getLogger().setLevel(logging.DEBUG)
+    loggers = [logging.getLogger(), logging.getLogger("apache_beam")]  # which commands have silenced
+    levels = [logger.level for logger in loggers]
+    loggers[0].addHandler(said)
     try:
+        for logger in loggers:
+            logger.setLevel(logging.DEBUG)
         ledger = ingest(lines_file(folder / "in.jsonl", plan.events), folder / "S", keys)
     finally:
-        logging.getLogger().removeHandler(said)
-        logging.getLogger().setLevel(level)
+        loggers[0].removeHandler(said)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
     return Planting(plan, ledger, folder / "S", "\n".join(said.lines).encode(), opened(folder / "S", keys))
 
 
