@@ -85,7 +85,7 @@ def _information(told: Mapping[str, Any], regions: Mapping[str, str]) -> Iterabl
                 words.purpose(name, begins=True),
                 one["title"],
                 words.bases(one["lawful_basis_by_region"], regions),
-                one["copies_are_kept_for"],
+                words.period(one["copies_are_kept_for"]),
             )
             for name, one in told["purposes"].items()
         ],

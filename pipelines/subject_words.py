@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from pipelines.report_labels import begun, plain
+from pipelines.report_labels import begun, period, plain
 
 CATEGORIES: Final = {
     "envelope": "ids, types and times of events",
@@ -29,6 +29,8 @@ _CLOSED: Final = {
     "NOT_THEIRS_ALONE": "others may be in it (NOT_THEIRS_ALONE)",
     "EVENT_NOT_KNOWN": "nobody can tell whose it is alone (EVENT_NOT_KNOWN)",
 }
+
+__all__ = ["bases", "category", "kind", "period", "purpose", "recipient", "why_closed"]
 
 
 def category(name: str) -> str:

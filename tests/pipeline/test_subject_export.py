@@ -209,7 +209,7 @@ def test_the_index_explains_everything_and_names_every_file(archive: Archive) ->
     page = archive.members["index.html"].decode()
     assert "<script" not in page
     assert "http" not in page.replace("http-equiv", "")
-    for said in ("AI training", "European Union", "measurements of the service"):
+    for said in ("AI training", "European Union", "6 months", "measurements of the service"):
         assert said in page
     for code in ("first_party", "ai_training", "us-default", "identifier.pseudonymous"):
         assert code not in page
