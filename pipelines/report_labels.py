@@ -73,7 +73,7 @@ def word(name: str, words: dict[str, str]) -> str:
 
 
 def _unless_code(part: str) -> str:
-    return part if part.isupper() else plain(part)
+    return plain(part) if part.islower() else part
 
 
 def plain(name: str) -> str:

@@ -35,3 +35,9 @@ def test_words_lose_their_underscores() -> None:
     assert (plain("ai_training"), begun("first_party")) == ("AI training", "First party")
     assert word("NO_SUCH_DECISION", CHECKS).startswith("there is no")
     assert word("not_known", CHECKS) == "not known"
+
+
+def test_the_name_of_a_format_keeps_its_spelling() -> None:
+    scheme = "cofferdam-sealed@v1+c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM"
+    assert word(scheme, {}) == scheme
+    assert word("ai_training LEGAL_HOLD", {}) == "AI training LEGAL_HOLD"
