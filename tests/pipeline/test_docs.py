@@ -87,7 +87,7 @@ def test_every_command_prints_what_the_page_shows(page: str, tmp_path: Path) -> 
 
 @pytest.mark.slow
 def test_the_worked_example_of_a_contract_is_taken_by_a_run(tmp_path: Path) -> None:
-    shown = []
+    shown: list[tuple[str, list[str]]] = []
     for language, block in BLOCK.findall(text_of("docs/contracts.md")):
         if language in ("json", "yaml") and (name := FILE.match(block)):
             (tmp_path / name[1]).write_text(block.removeprefix(name[0]))

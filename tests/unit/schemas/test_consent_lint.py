@@ -82,7 +82,22 @@ def test_the_effect_of_distrust_depends_on_what_is_said(registry: Registry, stat
 
 
 PLACES = [(part, name) for part in ("processing", "event", "x-meeting") for name in RECORD[part]]
-VALUES = (None, True, -1, 1e308, "", CANARY, "9" * 400, [], [[]], [{}], [{"a": []}], [["*"]], {}, {"a": {}})
+VALUES: tuple[object, ...] = (
+    None,
+    True,
+    -1,
+    1e308,
+    "",
+    CANARY,
+    "9" * 400,
+    [],
+    [[]],
+    [{}],
+    [{"a": []}],
+    [["*"]],
+    {},
+    {"a": {}},
+)
 
 
 @pytest.mark.parametrize("value", VALUES)

@@ -52,7 +52,13 @@ def test_a_worker_refuses_manifests_that_came_after_the_check(store: Store, read
     """As somebody would add them who can write to the store and has no keys."""
     settings, (file,) = settings_of(store), store.files(ROSTER)
     forged = Manifest(
-        format=1, number=2, previous=store.snapshot.last_digest, run_id="run-forged", adds=(), removes=(), facts={}
+        format=1,
+        number=2,
+        previous=store.snapshot.last_digest,
+        run_id="run-forged",
+        adds=(),
+        removes=(),
+        facts={},
     )
     store.files_of_store.create(forged.path, forged.encoded())
     with pytest.raises(InfrastructureFault, match="STORE_CHANGED"):
