@@ -34,12 +34,12 @@ def test_a_changed_contract_of_the_same_version_is_named(
 ) -> None:
     service = copied / "cofferdam_service.yaml"
     text = service.read_text(encoding="utf-8")
-    assert text.count(FEATURE) == text.count("version: 1.0.0") == 1
+    assert text.count(FEATURE) == text.count("version: 1.1.0") == 1
     service.write_text(text.replace(FEATURE, MORE + FEATURE), encoding="utf-8")
-    assert changed_under_their_version([copied]) == ["cofferdam-service@1.0.0"]
+    assert changed_under_their_version([copied]) == ["cofferdam-service@1.1.0"]
     tell_of_versions([copied])
-    assert "Note: cofferdam-service@1.0.0: differs from" in capsys.readouterr().err
+    assert "Note: cofferdam-service@1.1.0: differs from" in capsys.readouterr().err
     service.write_text(
-        text.replace(FEATURE, MORE + FEATURE).replace("version: 1.0.0", "version: 1.1.0"), encoding="utf-8"
+        text.replace(FEATURE, MORE + FEATURE).replace("version: 1.1.0", "version: 1.2.0"), encoding="utf-8"
     )
     assert changed_under_their_version([copied]) == []
