@@ -57,7 +57,7 @@ def mended_contracts(folder: Path) -> Path:
             shutil.copy(path, folder)
     file = folder / "cofferdam_messages.yaml"
     document = yaml.safe_load(file.read_text())
-    document["version"] = "1.1.0"
+    document["version"] = "1.2.0"
     shape = next(each for each in document["schema"] if each["name"] == "cofferdam_chat")
     data = next(each for each in shape["properties"] if each["name"] == "data")
     bounds = {"logicalTypeOptions": {"minimum": 0, "maximum": 10}}
