@@ -39,6 +39,7 @@ def collected(view: StoreView, sealed: Sealed, few: Collection[str] = ()) -> Col
         few: Kinds whose number of items is not shown.
     """
     outcomes, reasons, types = _ledger(view)
+    content = by_kind(sealed.kinds, sealed.sizes, few)
     ledgers = [ledger for _, ledger in view.ledgers("ingest")]
     stated: Counter[str] = Counter()
     for ledger in ledgers:
@@ -56,7 +57,8 @@ def collected(view: StoreView, sealed: Sealed, few: Collection[str] = ()) -> Col
         telemetry=[_table(view, table) for table in tables[:TABLES]],
         telemetry_shown=Capped(total=len(tables), shown=min(TABLES, len(tables))),
         telemetry_rows=sum(view.rows(table) for table in tables),
-        content=by_kind(sealed.kinds, sealed.sizes, few),
+        content=content,
+        together=sorted(set(sealed.kinds) - {one.kind for one in content}),
         unlisted=named(sealed.unlisted),
         content_items=sealed.kinds.total(),
         types=[

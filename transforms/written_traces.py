@@ -1,6 +1,6 @@
 """Whether rows of different tables go together: ciphertexts and keys, released rows and decisions.
 
-What rows refer to is reduced to 64 bits each and looked for among what there is, a part of the rows at a time, so
+What rows refer to is reduced to 64 bits each and looked for among what there is, in parts of the rows, so
 that memory does not grow with them. The chance that a broken trace is taken for a sound one is one in 10^7.
 """
 

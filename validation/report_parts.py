@@ -222,6 +222,7 @@ class Collected(Part):
         telemetry_shown: How many there are.
         telemetry_rows: Rows of all of them.
         content: Sealed content by kind; kinds of few items together.
+        together: The kinds that are told of together, by name.
         unlisted: Sealed blobs of what is no item and is never released, by kind.
         content_items: Items of all kinds.
         types: Event types, most frequent first.
@@ -238,6 +239,7 @@ class Collected(Part):
     telemetry_shown: Capped
     telemetry_rows: Count
     content: list[Kind]
+    together: list[str]
     unlisted: list[Named]
     content_items: Count
     types: list[EventType]
