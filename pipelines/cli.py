@@ -21,6 +21,7 @@ _COMMANDS = {
     "generate": ("pipelines.generate_command", "generate"),
     "inspect": ("pipelines.inspect_command", "inspect"),
     "keys": ("pipelines.keys_command", "keys"),
+    "ledger": ("pipelines.ledger_command", "ledger"),
     "policy": ("pipelines.policy_command", "policy"),
     "release": ("pipelines.release_command", "release"),
     "replay": ("pipelines.replay_command", "replay"),

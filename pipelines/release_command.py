@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import click
 
 from pipelines.beam_options import refuse_misspelt
 from pipelines.command_errors import reported
+from pipelines.ledger_command import no_wait_option, stopped_text, tell_submitted
 from pipelines.option_types import PatientCommand
 from pipelines.quiet_start import quiet_start
 from pipelines.release_options import read_options, required_release_options
@@ -35,9 +37,12 @@ Exit codes:
 @click.option("--store", required=True, metavar="DIR", help="The store.")
 @click.option("--keys", required=True, type=_PATH, metavar="DIR", help="The release side: KEYS/release.")
 @required_release_options
+@no_wait_option
 @click.option("--json", "as_json", is_flag=True, help="Print the ledger as JSON.")
 @click.pass_context
-def release(context: click.Context, /, store: str, keys: Path, as_json: bool, **options: Any) -> None:
+def release(
+    context: click.Context, /, store: str, keys: Path, no_wait: bool, as_json: bool, **options: Any
+) -> None:
     """Decide about everything in quarantine, and release what may go.
 
     Content goes to a purpose only if everybody concerned has agreed, by signed records, and every rule that
@@ -54,9 +59,10 @@ def release(context: click.Context, /, store: str, keys: Path, as_json: bool, **
     with reported():
         refuse_misspelt(context.args)
         started = time.monotonic()
-        ledger = run_release(
-            read_options(store, keys, tuple(context.args), options), show_progress=not as_json
-        )
+        asked = replace(read_options(store, keys, tuple(context.args), options), wait=not no_wait)
+        ledger = run_release(asked, show_progress=not as_json)
+        if no_wait:
+            context.exit(tell_submitted(ledger, store, as_json=as_json))
         seconds = time.monotonic() - started
     if as_json:
         took = {"seconds": round(seconds, 2)}
@@ -65,9 +71,5 @@ def release(context: click.Context, /, store: str, keys: Path, as_json: bool, **
         print_release(ledger, store, seconds)
         click.echo(checkpoint_text(store))
     if ledger["stopped"] is not None:
-        click.echo(
-            f"Error: {ledger['stopped']}: records or registry changed or were lost while the release ran; "
-            "everything is held, run again",
-            err=True,
-        )
+        click.echo(stopped_text(ledger), err=True)
         context.exit(EXIT_INFRASTRUCTURE)

@@ -12,8 +12,10 @@ from pipelines.console_tables import grid, plain_console
 from validation.reasons import CATALOGUE
 
 
-def print_release(ledger: dict[str, Any], store: str, seconds: float, console: Console | None = None) -> None:
-    """Print what was decided and why, and what was released."""
+def print_release(
+    ledger: dict[str, Any], store: str, seconds: float | None, console: Console | None = None
+) -> None:
+    """Print what was decided and why, and what was released; without a time, of a run that is over."""
     console = console or plain_console()
     for made in (_decisions, _kinds, _released, _telemetry):
         table = made(ledger, console)
@@ -44,7 +46,8 @@ def print_release(ledger: dict[str, Any], store: str, seconds: float, console: C
             "ERASE deletes nothing here: `cofferdam erase --all-due` deletes what was released before and "
             "may not be kept, and `--dry-run` shows it first"
         )
-    ended = f"As of {ledger['as_of']}; {seconds:.1f} s. Run {ledger['run_id']}, store {store}"
+    took = "" if seconds is None else f"; {seconds:.1f} s"
+    ended = f"As of {ledger['as_of']}{took}. Run {ledger['run_id']}, store {store}"
     console.print(ended, markup=False)
 
 

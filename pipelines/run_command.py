@@ -15,6 +15,7 @@ import click
 
 from pipelines.beam_options import refuse_misspelt
 from pipelines.command_errors import reported
+from pipelines.ledger_command import no_wait_option, tell_submitted
 from pipelines.option_types import FiniteRange, PatientCommand
 from pipelines.quiet_start import quiet_start
 from pipelines.release_options import release_arguments, release_options
@@ -115,6 +116,7 @@ Exit codes:
     "a process of its own; this one never opens the private key.",
 )
 @release_options
+@no_wait_option
 @click.option("--json", "as_json", is_flag=True, help="Print the ledger as JSON.")
 @click.pass_context
 def run(
@@ -131,6 +133,7 @@ def run(
     digest_days: int | None,
     canaries: int,
     release_keys: Path | None,
+    no_wait: bool,
     as_json: bool,
     **release: Any,
 ) -> None:
@@ -143,6 +146,8 @@ def run(
     --direct_num_workers 2 --direct_running_mode multi_processing. DirectRunner, the default, is Beam's
     in-process runner; it downloads nothing.
     """
+    if no_wait and release_keys is not None:
+        raise click.UsageError("a release can follow only a run that is waited for; leave --no-wait away")
     following = release_arguments(store, release_keys, as_json, release)
     with quiet_start():
         from pipelines.run_ingest import IngestRequest, run_ingest
@@ -163,11 +168,14 @@ def run(
         digest_since=_since(today, digest_days),
         beam_arguments=tuple(context.args),
         canaries=canaries,
+        wait=not no_wait,
     )
     with reported():
         refuse_misspelt(context.args)
         started, cpu = time.monotonic(), time.process_time()
         ledger = run_ingest(request, show_progress=not as_json)
+        if no_wait:
+            context.exit(tell_submitted(ledger, store, as_json=as_json))
         elapsed = {"seconds": time.monotonic() - started, "cpu_seconds": time.process_time() - cpu}
         if as_json:
             took = {key: round(value, 2) for key, value in elapsed.items()}

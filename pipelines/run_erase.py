@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipelines.consent_registry import OpenRegistry, open_registry
+from pipelines.engines import absolute, run_to_commit, runs_elsewhere
 from pipelines.erase import build_due, build_erase
 from pipelines.erase_ledger import check_guard, erasure_ledger
 from pipelines.progress_display import progress_shown
@@ -103,6 +104,7 @@ def run_erase(options: EraseOptions, *, show_progress: bool) -> dict[str, Any]:
         TooMuchErased: More would go than is allowed; nothing was changed.
         PromiseBroken: The erasure does not add up, or something is left after it.
     """
+    options = _as_workers_see_it(options)
     opened = open_registry(options.registry)
     keys = load_release_keys(options.keys)
     rules = _rules(opened, options, keys)
@@ -115,6 +117,20 @@ def run_erase(options: EraseOptions, *, show_progress: bool) -> dict[str, Any]:
             return erasure.run(current, show_progress)
         resume_log(options.store, keys)  # of a run that was killed; refuses a log that was changed
         return append_to_log(erasure.run(current, show_progress), options.store, keys)
+
+
+def _as_workers_see_it(options: EraseOptions) -> EraseOptions:
+    """The options with paths that are found from any folder, where work is done elsewhere."""
+    if not runs_elsewhere(options.beam_arguments):
+        return options
+    consents = tuple(path.absolute() for path in options.consents)
+    return replace(
+        options,
+        store=absolute(options.store),
+        keys=options.keys.absolute(),
+        consents=consents,
+        registry=options.registry.absolute(),
+    )
 
 
 def _rules(opened: OpenRegistry, options: EraseOptions, keys: ReleaseKeys) -> ReleaseRules:
@@ -228,7 +244,8 @@ class _Erasure:
             with progress_shown(show_progress), our_errors():
                 pipeline = make_pipeline(self._options.beam_arguments)
                 build_due(pipeline, settings, log, rules, self._keys)
-                pipeline.run().wait_until_finish()
+                elsewhere = runs_elsewhere(self._options.beam_arguments)
+                run_to_commit(pipeline, log, self._run_id, elsewhere=elsewhere)
             decided = Store.open(log)
             self._due = find_due(store, decided, purposes, whole=purposes == registered)
             self._decisions = evidence(decided, self._due)
@@ -246,8 +263,11 @@ class _Erasure:
             with progress_shown(show_progress), our_errors():
                 pipeline = make_pipeline(self._options.beam_arguments)
                 build_erase(pipeline, settings, plan.edits, evidence, self._facts(ledger), self._keys)
-                pipeline.run().wait_until_finish()
-        return store.refreshed()
+                elsewhere = runs_elsewhere(self._options.beam_arguments)
+                run_to_commit(pipeline, self._options.store, self._run_id, elsewhere=elsewhere)
+        after = store.refreshed()
+        delete_unnamed(after)  # what an engine has written twice
+        return after
 
     def _evidence(self, store: Store, plan: ErasurePlan) -> list[FileRecord]:
         """Write tombstones, erased events and recalls; nobody sees them before the commit."""

@@ -6,7 +6,7 @@ import logging
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 
 from pipelines.beam_options import is_in_process
+from pipelines.engines import absolute, refuse_not_outliving, run_to_commit, runs_elsewhere
 from pipelines.ingest import build_ingest
 from pipelines.progress_display import progress_shown
 from pipelines.versions import software_version
@@ -23,7 +24,7 @@ from schemas import errors
 from schemas.contract import load_contracts
 from schemas.contract_lint import contract_files
 from schemas.errors import CofferdamError, ConfigurationError, InfrastructureFault
-from transforms.audit_append import resume_log
+from transforms.audit_append import append_to_log, resume_log
 from transforms.canaries import CanarySettings, LogListener, canary_found
 from transforms.canary_search import Stem
 from transforms.commit_run import RunSettings
@@ -52,6 +53,7 @@ class IngestRequest:
         digest_since: First day whose digests find duplicates; None for all.
         beam_arguments: Options for Beam.
         canaries: Events to plant and to search for.
+        wait: Whether to wait for the end of it.
     """
 
     patterns: tuple[str, ...]
@@ -65,10 +67,11 @@ class IngestRequest:
     digest_since: date | None
     beam_arguments: tuple[str, ...] = ()
     canaries: int = 0
+    wait: bool = True
 
 
 def run_ingest(request: IngestRequest, *, show_progress: bool) -> dict[str, Any]:
-    """Run ingest and return its ledger.
+    """Run ingest and return its ledger; of a run that is not waited for, only its id.
 
     Raises:
         ConfigurationError: Contracts, options or input patterns cannot be used.
@@ -80,6 +83,9 @@ def run_ingest(request: IngestRequest, *, show_progress: bool) -> dict[str, Any]
             "CANARIES_NOT_LOCAL",
             "canaries are searched for in a local store only; run once on one, with some",
         )
+    request = _as_workers_see_it(request)
+    if not request.wait:
+        refuse_not_outliving(request.beam_arguments)
     contracts = load_contracts(contract_files(request.contract_files))
     keys = load_ingest_keys(request.keys)
     list_inputs(request.patterns)
@@ -103,8 +109,22 @@ def run_ingest(request: IngestRequest, *, show_progress: bool) -> dict[str, Any]
         with logs_searched(settings.canaries), progress_shown(show_progress), our_errors():
             pipeline = make_pipeline(request.beam_arguments)
             build_ingest(pipeline, request.patterns, settings, contracts, keys, request.split_bytes)
-            pipeline.run().wait_until_finish()
+            if not request.wait:
+                pipeline.run()
+                return {"run_id": run_id, "submitted": True}
+            elsewhere = runs_elsewhere(request.beam_arguments)
+            whole = run_to_commit(pipeline, request.store, run_id, elsewhere=elsewhere)
+        if not whole:
+            append_to_log(run_id, request.store, keys)
     return committed_ledger(Store.open(request.store), run_id)
+
+
+def _as_workers_see_it(request: IngestRequest) -> IngestRequest:
+    """The request with paths that are found from any folder, where work is done elsewhere."""
+    if not runs_elsewhere(request.beam_arguments):
+        return request
+    patterns = tuple(map(absolute, request.patterns))
+    return replace(request, patterns=patterns, store=absolute(request.store), keys=request.keys.absolute())
 
 
 @contextmanager

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.consent_registry import OpenRegistry, open_registry
+from pipelines.engines import absolute, refuse_not_outliving, run_to_commit, runs_elsewhere
 from pipelines.progress_display import progress_shown
 from pipelines.release import build_release
 from pipelines.run_ingest import committed_ledger, make_pipeline, our_errors
 from pipelines.versions import software_version
 from schemas.tables import RELEASED
-from transforms.audit_append import resume_log
+from transforms.audit_append import append_to_log, resume_log
 from transforms.audit_entries import RELEASE, leave_entry
 from transforms.consent_intake import plan_records
 from transforms.erase_orders import refuse_unfinished
@@ -41,6 +42,7 @@ class ReleaseOptions:
         allow_test_keys: Whether keys marked test are keys.
         pins: Hashes that policies and suites must have, None for none besides the registry's.
         beam_arguments: Options for Beam.
+        wait: Whether to wait for the end of it.
     """
 
     store: str
@@ -51,16 +53,20 @@ class ReleaseOptions:
     allow_test_keys: bool = False
     pins: Path | None = None
     beam_arguments: tuple[str, ...] = ()
+    wait: bool = True
 
 
 def run_release(options: ReleaseOptions, *, show_progress: bool) -> dict[str, Any]:
-    """Run a release and return its ledger.
+    """Run a release and return its ledger; of a run that is not waited for, only its id.
 
     Raises:
         ConfigurationError: Registry, policies or options cannot be used; nothing was read.
         InfrastructureFault: A key, record file or the store cannot be used, or an erasure is not finished.
         PromiseBroken: The run does not add up, or a suite cannot be relied upon; nothing was released.
     """
+    options = _as_workers_see_it(options)
+    if not options.wait:
+        refuse_not_outliving(options.beam_arguments)
     opened = open_registry(options.registry)
     policies = _pinned(opened, options.pins)
     keys = load_release_keys(options.keys)
@@ -92,10 +98,32 @@ def run_release(options: ReleaseOptions, *, show_progress: bool) -> dict[str, An
             with progress_shown(show_progress), our_errors():
                 pipeline = make_pipeline(options.beam_arguments)
                 build_release(pipeline, settings, rules, keys)
-                pipeline.run().wait_until_finish()
+                if not options.wait:
+                    pipeline.run()
+                    return {"run_id": run_id, "submitted": True}
+                elsewhere = runs_elsewhere(options.beam_arguments)
+                whole = run_to_commit(pipeline, options.store, run_id, elsewhere=elsewhere)
         finally:
-            delete_uncommitted(current.refreshed())
+            # What is not waited for may still be writing; the next release deletes what it leaves.
+            if options.wait:
+                delete_uncommitted(current.refreshed())
+        if not whole:
+            append_to_log(run_id, options.store, keys)
     return committed_ledger(Store.open(options.store), run_id)
+
+
+def _as_workers_see_it(options: ReleaseOptions) -> ReleaseOptions:
+    """The options with paths that are found from any folder, where work is done elsewhere."""
+    if not runs_elsewhere(options.beam_arguments):
+        return options
+    consents = tuple(path.absolute() for path in options.consents)
+    return replace(
+        options,
+        store=absolute(options.store),
+        keys=options.keys.absolute(),
+        consents=consents,
+        registry=options.registry.absolute(),
+    )
 
 
 def _log_beginning(store: Store, settings: ReleaseSettings, rules: ReleaseRules) -> None:

@@ -16,8 +16,10 @@ _LISTED = 20
 """Rows of what a contract may have to learn; the ledger in JSON has them all."""
 
 
-def print_ledger(ledger: dict[str, Any], store: str, seconds: float, console: Console | None = None) -> None:
-    """Print what became of every record, and where it went."""
+def print_ledger(
+    ledger: dict[str, Any], store: str, seconds: float | None, console: Console | None = None
+) -> None:
+    """Print what became of every record, and where it went; without a time, of a run that is over."""
     console = console or plain_console()
     for made in (_outcomes, _written, _held, _drift, _misfits):
         table = made(ledger, console)
@@ -36,12 +38,13 @@ def print_ledger(ledger: dict[str, Any], store: str, seconds: float, console: Co
             f"{canaries['planted']:,} canaries planted and sealed; none found in "
             f"{canaries['files_searched']:,} files, the ledger and log lines"
         )
-    rate = ledger["records"] / seconds if seconds else 0
+    rate = f"{ledger['records'] / seconds if seconds else 0:,.0f} records a second. "
     console.print(
         f"{ledger['records']:,} records read ({_size(ledger['bytes_read'])}), each with exactly one "
         f"outcome; reconciled by count and keyed sum {ledger['reconciliation']['read']['sum'][:8]}…"
     )
-    console.print(f"{rate:,.0f} records a second. Run {ledger['run_id']}, store {store}", markup=False)
+    said = "" if seconds is None else rate
+    console.print(f"{said}Run {ledger['run_id']}, store {store}", markup=False)
 
 
 def _has_unknown(ledger: dict[str, Any]) -> bool:
