@@ -91,9 +91,13 @@ def withheld(cells: Mapping[Place, Reach], *, reasons: bool, also: Set[Place] = 
     hidden |= {place for place, reach in cells.items() if reach.is_small(reasons=reasons)}
     if reasons:
         hidden |= withheld(cells, reasons=False, also=also)
-    while more := next(_given_away(cells, hidden, reasons), None):
+    while True:
+        # With totals of rows beside those of columns, a cell could follow from several lines together.
+        hidden |= {(region, ALL) for region, _ in hidden if region != ALL} & cells.keys()
+        more = next(_given_away(cells, hidden, reasons), None)
+        if more is None:
+            return hidden
         hidden.add(more)
-    return hidden
 
 
 def withheld_together(tables: Iterable[Mapping[Place, Reach]]) -> set[Place]:

@@ -88,4 +88,4 @@ def test_one_small_cell_takes_another_with_it() -> None:
             ("eu", "video"): Reach(items=70),
         }
     )
-    assert withheld(cells, reasons=False) == {("eu", "chat"), ("eu", "audio")}
+    assert withheld(cells, reasons=False) == {("eu", "chat"), ("eu", "audio"), ("eu", ALL)}
