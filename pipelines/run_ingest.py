@@ -116,7 +116,7 @@ def run_ingest(request: IngestRequest, *, show_progress: bool) -> dict[str, Any]
             whole = run_to_commit(pipeline, request.store, run_id, elsewhere=elsewhere)
         if not whole:
             append_to_log(run_id, request.store, keys)
-    return committed_ledger(Store.open(request.store), run_id)
+    return committed_ledger(Store.open(request.store, seal_of(keys)), run_id)
 
 
 def _as_workers_see_it(request: IngestRequest) -> IngestRequest:

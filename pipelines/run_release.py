@@ -109,7 +109,7 @@ def run_release(options: ReleaseOptions, *, show_progress: bool) -> dict[str, An
                 delete_uncommitted(current.refreshed())
         if not whole:
             append_to_log(run_id, options.store, keys)
-    return committed_ledger(Store.open(options.store), run_id)
+    return committed_ledger(Store.open(options.store, seal_of(keys)), run_id)
 
 
 def _as_workers_see_it(options: ReleaseOptions) -> ReleaseOptions:

@@ -142,12 +142,21 @@ def read_subject(text: str) -> Identifier:
         ConfigurationError: ``SUBJECT_INVALID``; the message does not repeat it.
     """
     kind, separator, value = text.partition(":")
-    if not kind or not separator or not value.strip():
+    if not kind or not separator or not value.strip() or not _is_unicode(text):
         message = (
             "--subject is TYPE:ID, such as zoom.user_id:… or email:…, with the type as contracts name it"
         )
         raise ConfigurationError("SUBJECT_INVALID", message)
     return Identifier(kind, value)
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether text holds no lone surrogate, as which bytes of an argument that are no UTF-8 arrive."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def identifiers_of(registry: Registry, subject: Identifier) -> list[Identifier]:

@@ -355,7 +355,7 @@ def _check_format(files: StoreFiles) -> None:
         )
     try:
         version = json.loads(files.read(FORMAT_FILE))["version"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         version = None
     if not isinstance(version, int) or version < 1:
         raise InfrastructureFault(

@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import Any, Final, Protocol
 
 from schemas.errors import CofferdamError, InfrastructureFault
-from transforms.store_lock import LOCK_FILE
+from transforms.store_lock import LOCK_FILE, holder_told
 
 EXPIRES: Final = 600.0
 """Seconds, of the service's clock, after which somebody else may take a lease that was not renewed."""
@@ -145,7 +145,6 @@ class Lease:
 
     def _holder(self) -> str:
         try:
-            holder = json.loads(self._objects.read(self._path))
-            return f" (run {holder['run_id']}, process {holder['pid']} on {holder['host']})"
-        except (CofferdamError, ValueError, KeyError, TypeError):
+            return holder_told(self._objects.read(self._path))
+        except CofferdamError:
             return ""

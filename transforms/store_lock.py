@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from pathlib import Path
 from schemas.errors import InfrastructureFault
 
 LOCK_FILE = ".lock"
+_HOLDER = re.compile(r" \(run [a-z0-9-]{1,80}, process [0-9]{1,20} on [A-Za-z0-9._-]{1,255}\)")
 
 
 @contextmanager
@@ -70,7 +72,19 @@ def _describe_holder(descriptor: int, run_id: str) -> None:
 
 def _holder(descriptor: int) -> str:
     try:
-        holder = json.loads(os.pread(descriptor, 1000, 0))
-        return f" (run {holder['run_id']}, process {holder['pid']} on {holder['host']})"
-    except (OSError, ValueError, KeyError, TypeError):
+        return holder_told(os.pread(descriptor, 1000, 0))
+    except OSError:
         return ""
+
+
+def holder_told(text: bytes) -> str:
+    """What a lock's text says of its holder, for a message; nothing where it is not as a holder writes it.
+
+    Whoever can write the store can write this text, and the message goes to a terminal.
+    """
+    try:
+        holder = json.loads(text)
+        told = f" (run {holder['run_id']}, process {holder['pid']} on {holder['host']})"
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return ""
+    return told if _HOLDER.fullmatch(told) else ""

@@ -147,12 +147,13 @@ def test_what_cannot_be_used_is_told_before_anything_is_read(
 def test_options_reach_the_request(tmp_path: Path, asked: list[IngestRequest]) -> None:
     extra = ["--source", "zoom", "--record-cap", "2048", "--split-bytes", "8192", "--input", "more/*.gz"]
     beam = ["--parallelism", "2", "--runner=FlinkRunner"]
-    assert invoke(*required(tmp_path), *extra, "--contracts", "c.yaml", *beam).exit_code == 0
+    contract = bundled_contract_files()[0]
+    assert invoke(*required(tmp_path), *extra, "--contracts", str(contract), *beam).exit_code == 0
     (request,) = asked
     assert request.patterns == (str(tmp_path / "in.jsonl"), "more/*.gz")
     assert (request.store, request.keys) == (str(tmp_path / "S"), key_folder() / "ingest")
     assert (request.source, request.record_cap, request.split_bytes) == ("zoom", 2048, 8192)
-    assert request.contract_files == (Path("c.yaml"),)
+    assert request.contract_files == (contract,)
     assert request.beam_arguments == tuple(beam)
     assert request.digest_since is None
 

@@ -35,7 +35,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> ReleaseKeys:
     return load_release_keys(folder / "new" / "release")
 
 
-@pytest.mark.parametrize("text", ["", "ada", ":ada", "email:", "email:  "])
+@pytest.mark.parametrize("text", ["", "ada", ":ada", "email:", "email:  ", "email:ada\udcff"])
 def test_a_subject_needs_type_and_id_and_is_not_repeated_in_the_error(text: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         read_subject(text)

@@ -275,6 +275,7 @@ def test_writing_sees_what_was_committed_before_the_lock(tmp_path: Path) -> None
         ('{"version": "1"}', "STORE_FORMAT_BROKEN"),
         ("", "STORE_FORMAT_BROKEN"),
         ('{"version": 0}', "STORE_FORMAT_BROKEN"),
+        pytest.param("[" * 100_000, "STORE_FORMAT_BROKEN", id="nested"),
     ],
 )
 def test_another_format_is_refused(tmp_path: Path, content: str, code: str) -> None:

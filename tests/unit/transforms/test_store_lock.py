@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from schemas.errors import InfrastructureFault
-from transforms.store_lock import locked
+from transforms.store_lock import holder_told, locked
 
 HOLDER = """
 import sys, time
@@ -66,3 +66,22 @@ def test_a_store_that_is_not_there_cannot_be_locked(tmp_path: Path) -> None:
         locked(tmp_path / "none", "run-000001"),
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"run_id": "\\u001b[2J", "pid": 1, "host": "here"}',
+        '{"run_id": "run-000001", "pid": "Anna", "host": "here"}',
+        '{"run_id": "run-000001", "pid": 1, "host": "here\\n"}',
+        "[" * 100_000,
+        "",
+    ],
+)
+def test_what_no_holder_writes_is_not_repeated(text: str) -> None:
+    assert holder_told(text.encode()) == ""
+
+
+def test_a_holder_is_told_of() -> None:
+    text = b'{"run_id": "20261123t210643z-11c57c906305", "pid": 7, "host": "my-host.local"}'
+    assert holder_told(text) == " (run 20261123t210643z-11c57c906305, process 7 on my-host.local)"
