@@ -1,7 +1,7 @@
 """Tables on their way through joins: cut into shards by meeting, by item or by key, and put together again.
 
-A shard is everything whose id begins with the same digits. It holds tens of thousands of rows, so that a
-join costs little a row (each shard may send a table to each shard of the next join), and there are the more
+A shard is everything whose id begins with the same digits. It holds up to some hundred thousand rows, so that
+a join costs little a row (each shard may send a table to each shard of the next join), and there are the more
 shards the more rows there are, so that no worker holds a ledger. Behind the join a shard is cut into its
 meetings.
 
@@ -24,7 +24,9 @@ from transforms.arrow_coder import ArrowTableCoder
 NO_MEETING: Final = "none"
 """What keys of items without a meeting begin with; no pseudonym does."""
 
-SHARD_ROWS: Final = 1 << 17
+SHARD_ROWS: Final = 320_000
+"""Rows of a shard at most. A digit more makes sixteen times the shards, and 256 times the tables that shards of
+one join send to those of the next, so a shard is as large as a worker can well hold."""
 MOST_DIGITS: Final = 4
 _SPREAD_DIGITS: Final = 2
 _CODER: Final = ArrowTableCoder()
@@ -48,7 +50,7 @@ Shards = Iterator[tuple[str, bytes]]
 
 
 def shard_digits(rows: int) -> int:
-    """How many hexadecimal digits of an id name a shard, so that few thousand of so many rows are in each."""
+    """How many hexadecimal digits of an id name a shard, so that each has `SHARD_ROWS` at most."""
     digits = 1
     while digits < MOST_DIGITS and rows >> 4 * digits > SHARD_ROWS:
         digits += 1

@@ -41,7 +41,7 @@ def by(schema: pa.Schema, *rows: tuple[Any, ...]) -> pa.Table:
 
 
 @pytest.mark.parametrize("rows", [0, 1, SHARD_ROWS << 4, (SHARD_ROWS << 4) + 16, 1 << 24, 1 << 28, 1 << 40])
-def test_shards_hold_few_thousand_rows_until_there_are_too_many_shards(rows: int) -> None:
+def test_shards_hold_no_more_rows_than_they_may_until_there_are_too_many_shards(rows: int) -> None:
     digits = shard_digits(rows)
     assert digits == MOST_DIGITS or rows / 16**digits <= SHARD_ROWS + 1
     assert digits == 1 or rows / 16 ** (digits - 1) > SHARD_ROWS
