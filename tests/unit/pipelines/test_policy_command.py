@@ -13,6 +13,7 @@ from tests.unit.validation.judging import PlainGate
 from validation.decisions import Decider
 from validation.policy_loading import SHIPPED_PINS, SHIPPED_PROFILES, read_json_object
 from validation.reasons import CATALOGUE
+from validation.reject_reasons import REJECT_REASONS
 
 ITEM: dict[str, Any] = {
     "kind": "chat",
@@ -205,7 +206,9 @@ def test_codes_are_explained_in_small_letters_and_as_json() -> None:
 
 def test_without_a_code_all_are_listed() -> None:
     lines = CliRunner().invoke(explain, []).stdout.splitlines()
-    assert [line.split(":")[0] for line in lines] == list(CATALOGUE)
+    between = lines.index("")
+    assert [line.split(":")[0] for line in lines[:between]] == list(CATALOGUE)
+    assert [line.split(":")[0] for line in lines[between + 2 :]] == list(REJECT_REASONS)
 
 
 def test_an_unknown_code_exits_with_two() -> None:
