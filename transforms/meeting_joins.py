@@ -25,8 +25,8 @@ NO_MEETING: Final = "none"
 """What keys of items without a meeting begin with; no pseudonym does."""
 
 SHARD_ROWS: Final = 320_000
-"""Rows of a shard at most. A digit more makes sixteen times the shards, and 256 times the tables that shards of
-one join send to those of the next, so a shard is as large as a worker can well hold."""
+"""Rows of a shard at most. A digit more makes sixteen times the shards, and 256 times the tables that shards
+of one join send to those of the next, so a shard is as large as a worker can well hold."""
 MOST_DIGITS: Final = 4
 _SPREAD_DIGITS: Final = 2
 _CODER: Final = ArrowTableCoder()
