@@ -97,7 +97,6 @@ def test_a_choice_and_its_pattern_name_the_same() -> None:
     assert set(pattern.strip("^$()").split("|")) == set(kind.choices)
 
 
-@pytest.mark.skipif("no_wait" not in OPTIONS, reason="the command has no --no-wait, and refuses to be left")
 def test_a_launch_becomes_a_command_line() -> None:
     launched = [
         "--input=gs://a-1/x,gs://b-1/y=1",
