@@ -45,6 +45,8 @@ def progress_shown(wanted: bool) -> Iterator[None]:
 
 
 def _words() -> str:
+    if PROGRESS.opened:
+        return f"opened {PROGRESS.opened:,} items"
     if PROGRESS.separated:
         return f"separating: {PROGRESS.separated:,} of {PROGRESS.digested:,} records"
     return f"looking for duplicates: {PROGRESS.digested:,} records read"

@@ -9,8 +9,10 @@ from typing import Any
 
 import click
 
+from pipelines.beam_options import refuse_misspelt
 from pipelines.command_errors import reported
 from pipelines.opening_options import order_options
+from pipelines.option_types import PatientCommand
 from pipelines.quiet_start import quiet_start
 from schemas.contract import SOURCES
 from schemas.errors import EXIT_PROMISE_BROKEN
@@ -25,7 +27,12 @@ Exit codes:
   3  a key, file or store could not be used; nothing was changed"""
 
 
-@click.command(name="reprocess", epilog=_EXIT_CODES)
+@click.command(
+    name="reprocess",
+    cls=PatientCommand,
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+    epilog=_EXIT_CODES,
+)
 @order_options
 @click.option(
     "--contracts",
@@ -68,6 +75,9 @@ def reprocess(context: click.Context, /, as_json: bool, **options: Any) -> None:
 
     Every opening rests on this order, which is signed and logged. `cofferdam drift show` says what the
     unknown fields and event types are called.
+
+    All other options go to Beam, for example --runner FlinkRunner, or
+    --direct_num_workers 2 --direct_running_mode multi_processing.
     """
     from pipelines.audit_report import checkpoint_of, checkpoint_text
     from pipelines.contract_versions import tell_of_versions
@@ -77,8 +87,9 @@ def reprocess(context: click.Context, /, as_json: bool, **options: Any) -> None:
         from pipelines.run_reprocess import ReprocessRequest, reprocess_store
 
     with reported():
+        refuse_misspelt(context.args)
         started = time.monotonic()
-        request = ReprocessRequest(**options)
+        request = ReprocessRequest(**options, beam_arguments=tuple(context.args))
         ledger = reprocess_store(request, show_progress=not as_json)
         seconds = time.monotonic() - started
     if as_json:

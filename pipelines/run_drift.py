@@ -32,7 +32,7 @@ from transforms.keys import load_release_keys
 from transforms.manifest_seal import seal_of
 from transforms.opening_warrants import FOR_DRIFT, Ground
 from transforms.ordered_opening import OrderedOpener
-from transforms.reprocess_selection import Selection
+from transforms.reprocess_selection import Choice, Selection
 from transforms.routing import UNKNOWN_TYPE
 from transforms.store import Store, new_run_id
 
@@ -77,7 +77,8 @@ def show_drift(request: DriftRequest, *, show_progress: bool = False) -> tuple[d
         resume_log(request.store, keys)  # of a run that was killed; refuses a log that was changed
         first_item = as_of.date() - timedelta(days=request.live_days)
         first_reject = as_of.date() - timedelta(days=request.rejected_days)
-        selection = Selection(current, None, (UNKNOWN_TYPE,), first_item, first_reject)
+        choice = Choice(current, None, (UNKNOWN_TYPE,), first_item, first_reject)
+        selection = Selection(current, choice)
         order = {"as_of": as_of.strftime("%Y-%m-%dT%H:%M:%SZ"), "contracts": contracts_digest(files)}
         ground = Ground(run_id, FOR_DRIFT, order_digest(run_id, order))
         if selection.wanted:

@@ -1,4 +1,4 @@
-"""Run a reprocessing: choose, open by order, take in again, commit, delete what was replaced."""
+"""Run a reprocessing: check everything first, hold the store's lock, run, delete what was replaced."""
 
 from __future__ import annotations
 
@@ -7,32 +7,35 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from pipelines.engines import run_to_commit, runs_elsewhere
+from pipelines.progress_display import progress_shown
+from pipelines.reprocess import build_reprocess
+from pipelines.run_ingest import committed_ledger, make_pipeline, our_errors
 from pipelines.versions import software_version
+from pipelines.worker_paths import as_workers_see_it
 from schemas.contract import ContractSet, bundled_contract_files, load_contracts
 from schemas.contract_lint import contract_files
-from schemas.errors import ConfigurationError, InfrastructureFault, PromiseBroken
+from schemas.errors import ConfigurationError, InfrastructureFault
 from transforms.audit_append import append_to_log, resume_log
-from transforms.audit_entries import leave_entry, stated
-from transforms.audit_facts import audited
-from transforms.erase_commit import delete_replaced, delete_unnamed, filters_without
+from transforms.audit_entries import leave_entry
+from transforms.erase_commit import delete_replaced, delete_unnamed
 from transforms.erase_orders import read_orders
-from transforms.faults import value_free
 from transforms.key_rotation import refuse_retired
 from transforms.keys import ReleaseKeys, load_release_keys
 from transforms.manifest_seal import seal_of
 from transforms.opening_warrants import FOR_REPROCESSING, Ground
-from transforms.reprocess import Reprocessing, ReprocessSettings
+from transforms.reprocess_epochs import refuse_without_roots
+from transforms.reprocess_settings import ReprocessSettings, sealed_tenants
+from transforms.reprocess_tasks import ROWS_A_TASK
 from transforms.store import Store, new_run_id
-from validation.reconcile import Reconciliation
 
 LIVE_DAYS: Final = 30
 REJECTED_DAYS: Final = 30
-REPROCESS: Final = "reprocess"
 _DECISION_DIGITS: Final = 32
 _EARLIEST_YEAR: Final = 1970
 _LATEST_YEAR: Final = 9998
@@ -53,6 +56,8 @@ class ReprocessRequest:
         tenants: Tenants (raw ids), for pseudonyms of fields that are found to hold identifiers.
         live_days: Time to live (days) of sealed items; older ones are not opened.
         rejected_days: Time to live (days) of rejected records, likewise.
+        beam_arguments: Options for Beam.
+        rows_a_task: Rows of what is sealed after which a worker's task is large enough.
     """
 
     store: str
@@ -64,6 +69,8 @@ class ReprocessRequest:
     tenants: tuple[str, ...] = field(default=(), repr=False)
     live_days: int = LIVE_DAYS
     rejected_days: int = REJECTED_DAYS
+    beam_arguments: tuple[str, ...] = ()
+    rows_a_task: int = ROWS_A_TASK
 
 
 def reprocess_store(request: ReprocessRequest, *, show_progress: bool = False) -> dict[str, Any]:
@@ -76,10 +83,12 @@ def reprocess_store(request: ReprocessRequest, *, show_progress: bool = False) -
         InfrastructureFault: A key or the store cannot be used, or an erasure is not finished.
         PromiseBroken: It does not add up; nothing was changed.
     """
+    request = as_workers_see_it(request)
     as_of = read_instant(request.as_of)
     files = contract_files(request.contract_files)
     contracts = load_contracts(files)
     keys = load_release_keys(request.keys)
+    refuse_without_roots(keys)
     run_id = new_run_id(datetime.now(UTC))
     with Store.open(request.store, seal_of(keys)).writing(run_id) as current:
         refuse_retired(current.snapshot, keys.vault_id)
@@ -87,10 +96,24 @@ def reprocess_store(request: ReprocessRequest, *, show_progress: bool = False) -
         resume_log(request.store, keys)  # of a run that was killed; refuses a log that was changed
         delete_unnamed(current)  # of a run that was killed, before or behind its commit
         order = {**_ordered(request, as_of), "contracts": contracts_digest(files)}
-        ground = Ground(run_id, FOR_REPROCESSING, order_digest(run_id, order))
-        run = _Run(current, keys, contracts, request, as_of, ground)
-        with value_free(REPROCESS):
-            ledger = run.carry_out(order, show_progress)
+        settings = ReprocessSettings(
+            store=request.store,
+            base=current.snapshot.last_digest,
+            ground=Ground(run_id, FOR_REPROCESSING, order_digest(run_id, order)),
+            order=order,
+            as_of=order["as_of"],
+            today=as_of.date(),
+            live_days=request.live_days,
+            rejected_days=request.rejected_days,
+            source=request.source,
+            tenants=sealed_tenants(keys, run_id, request.tenants),
+            dry_run=request.dry_run,
+            contracts=tuple(f"{entry.id}@{entry.version}" for entry in contracts.contracts),
+            version=software_version(),
+            rows_a_task=request.rows_a_task,
+        )
+        after = _carried_out(current, settings, contracts, keys, request, show_progress)
+        ledger = committed_ledger(after, run_id)
         return append_to_log(ledger, request.store, keys)
 
 
@@ -105,94 +128,29 @@ def _ordered(request: ReprocessRequest, as_of: datetime) -> dict[str, Any]:
     }
 
 
-class _Run:
-    """One run on its way, the store's lock held."""
-
-    def __init__(
-        self,
-        store: Store,
-        keys: ReleaseKeys,
-        contracts: ContractSet,
-        request: ReprocessRequest,
-        as_of: datetime,
-        ground: Ground,
-    ) -> None:
-        self._store, self._keys, self._request, self._ground = store, keys, request, ground
-        self._as_of = as_of
-        self._labels = [f"{entry.id}@{entry.version}" for entry in contracts.contracts]
-        settings = ReprocessSettings(
-            ground,
-            as_of.date(),
-            request.live_days,
-            request.rejected_days,
-            request.source,
-            request.tenants,
-            request.dry_run,
-        )
-        self._work = Reprocessing(store, keys, contracts, settings)
-
-    def carry_out(self, order: Mapping[str, Any], show_progress: bool) -> dict[str, Any]:
-        """Open, take in, commit; what was written goes if anything fails."""
-        if self._work.selection.wanted:
-            begin_opening(self._store, self._ground, order)
-        try:
-            with counted(show_progress, len(self._work.selection.wanted)) as tell:
-                for items in self._work.run():
-                    tell(items)
-            adds, removes, sums = self._work.finish()
-            ledger = self._ledger(sums)
-            refuse_unreconciled(sums)
-            if removes:
-                filters, replaced = filters_without(self._store, self._ground.run_id, set(removes))
-                adds, removes = [*adds, *filters], [*removes, *replaced]
-            if adds or removes:
-                self._commit(adds, removes, ledger)
-        except BaseException:
-            self._work.abandon()
-            delete_unnamed(self._store.refreshed())
-            raise
-        delete_replaced(self._store.files_of_store, removes)
-        return ledger
-
-    def _commit(self, adds: list[Any], removes: list[str], ledger: dict[str, Any]) -> None:
-        said = {
-            "type": REPROCESS,
-            "run_id": self._ground.run_id,
-            "state": "shown" if self._request.dry_run else "committed",
-            "decision": self._ground.decision_id,
-            "opened": ledger["opened"]["items"],
-            "moved": ledger["outcomes"].get("moved", 0),
-            "stays": ledger["outcomes"].get("stays", 0),
-        }
-        facts = {"kind": REPROCESS, "ledger": ledger, **stated(said)}
-        self._store.commit(self._ground.run_id, adds, audited(facts, self._store, adds), removes)
-
-    def _ledger(self, sums: Reconciliation) -> dict[str, Any]:
-        work = self._work
-        told = sorted(work.told.items(), key=lambda entry: tuple(asdict(entry[0]).values()))
-        return {
-            "run_id": self._ground.run_id,
-            "as_of": self._as_of.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "dry_run": self._request.dry_run,
-            "version": software_version(),
-            "contracts": self._labels,
-            "decision_id": self._ground.decision_id,
-            "opened": {
-                "data_keys": len(work.selection.wanted) - len(work.opener.broken),
-                "items": work.opener.items,
-                "broken": {key.hex(): code for key, code in sorted(work.opener.broken.items())},
-            },
-            "outcomes": dict(sorted(work.outcomes.items())),
-            "values": [{**asdict(entry), "count": number} for entry, number in told],
-            "items": dict(sorted(work.counts.items.items())),
-            "rows": dict(sorted(work.counts.rows.items())),
-            **work.figures,
-            "reconciliation": {
-                "read": asdict(sums.read),
-                "outcomes": asdict(sums.outcomes),
-                "findings": list(sums.findings),
-            },
-        }
+def _carried_out(
+    store: Store,
+    settings: ReprocessSettings,
+    contracts: ContractSet,
+    keys: ReleaseKeys,
+    request: ReprocessRequest,
+    show_progress: bool,
+) -> Store:
+    """The store after the run; what it has replaced, and what nothing names, is off the disk."""
+    try:
+        with progress_shown(show_progress), our_errors():
+            pipeline = make_pipeline(request.beam_arguments)
+            build_reprocess(pipeline, settings, contracts, keys)
+            elsewhere = runs_elsewhere(request.beam_arguments)
+            run_to_commit(pipeline, request.store, settings.run_id, elsewhere=elsewhere)
+    except BaseException:
+        delete_unnamed(store.refreshed())
+        raise
+    after = store.refreshed()
+    manifest = after.snapshot.of_run(settings.run_id)
+    delete_replaced(after.files_of_store, manifest.removes if manifest else ())
+    delete_unnamed(after)  # what an engine has written twice
+    return after
 
 
 # --- shared with other openings by order ------------------------------------------------------------------
@@ -246,24 +204,12 @@ def begin_opening(store: Store, ground: Ground, order: Mapping[str, Any]) -> Non
     """Leave an entry before anything is opened: what is killed has been logged all the same."""
     begun = {
         **order,
-        "type": REPROCESS if ground.ground == FOR_REPROCESSING else ground.ground,
+        "type": ground.ground,
         "state": "begun",
         "run_id": ground.run_id,
         "decision": ground.decision_id,
     }
     leave_entry(store.files_of_store, f"{ground.run_id}-begun", begun)
-
-
-def refuse_unreconciled(sums: Reconciliation) -> None:
-    """Refuse to commit what does not add up.
-
-    Raises:
-        PromiseBroken: With code ``REPROCESS_DOES_NOT_RECONCILE``.
-    """
-    if not sums.holds:
-        findings = "; ".join(sums.findings[:5])
-        message = f"{findings}. Nothing was committed; run again"
-        raise PromiseBroken("REPROCESS_DOES_NOT_RECONCILE", message)
 
 
 @contextmanager

@@ -7,10 +7,10 @@ A key of which a blob is missing or does not open stays as it is and is named; t
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Final
+from typing import Final, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -48,6 +48,13 @@ class OpenedKey:
     items: list[OpenedItem] = field(repr=False)
 
 
+class Within(NamedTuple):
+    """Files of the tables of ciphertext and of keys."""
+
+    blobs: Sequence[FileRecord]
+    keys: Sequence[FileRecord]
+
+
 class OrderedOpener:
     """Opens data keys upon one order and keeps the record of it.
 
@@ -56,12 +63,19 @@ class OrderedOpener:
         keys: The release side's keys.
         ground: What for.
         wanted: The data keys, with the blobs (parts) that each has.
+        within: The only files that their blobs and rows of keys are in; None to look into all.
     """
 
     def __init__(
-        self, store: Store, keys: ReleaseKeys, ground: Ground, wanted: Mapping[bytes, set[int]]
+        self,
+        store: Store,
+        keys: ReleaseKeys,
+        ground: Ground,
+        wanted: Mapping[bytes, set[int]],
+        within: Within | None = None,
     ) -> None:
         self._store, self._keys, self._ground, self._wanted = store, keys, ground, wanted
+        self._within = within or Within(store.files(QUARANTINE_BLOBS), store.files(QUARANTINE_KEYS))
         self._ids = pa.array(list(wanted), pa.binary(16))
         self._data = self._key_rows(COVERS_DATA, self._ids)
         wrapping = pc.unique(self._data.column("wrapping_key_id"))
@@ -102,7 +116,8 @@ class OrderedOpener:
     def _key_rows(self, covers: str, ids: pa.Array) -> pa.Table:
         schema = FIXED_TABLES[QUARANTINE_KEYS]
         where = (pc.field("covers") == covers) & pc.field("key_id").isin(ids)
-        batches = self._store.scan(QUARANTINE_KEYS, where=where) if len(ids) else ()
+        files = self._within.keys if len(ids) else ()
+        batches = self._store.scan(QUARANTINE_KEYS, where=where, records=files) if files else ()
         return pa.Table.from_batches([batch.cast(schema) for batch in batches], schema)
 
     def _complete(self) -> Iterator[list[BlobRow]]:
@@ -129,9 +144,9 @@ class OrderedOpener:
         return found
 
     def _scan(self, columns: list[str] | None) -> Iterator[pa.RecordBatch]:
-        if self._wanted:
+        if self._wanted and self._within.blobs:
             where = pc.field("key_id").isin(self._ids)
-            yield from self._store.scan(QUARANTINE_BLOBS, columns, where)
+            yield from self._store.scan(QUARANTINE_BLOBS, columns, where, self._within.blobs)
 
     def _open(self, waiting: Iterable[list[BlobRow]]) -> list[OpenedKey]:
         waiting = list(waiting)
@@ -167,4 +182,4 @@ class OrderedOpener:
         return items
 
 
-__all__ = ["BLOB_MISSING", "OpenedKey", "OrderedOpener"]
+__all__ = ["BLOB_MISSING", "OpenedKey", "OrderedOpener", "Within"]

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 
 class Progress:
-    """Counts records as they pass the two reading steps."""
+    """Counts records as they pass the two reading steps, and items that are opened."""
 
     def __init__(self) -> None:
         self.digested = 0
         self.separated = 0
+        self.opened = 0
 
     def add_digested(self, records: int) -> None:
         """Count records that were digested."""
@@ -22,10 +23,15 @@ class Progress:
         """Count records that were separated."""
         self.separated += records
 
+    def add_opened(self, items: int) -> None:
+        """Count sealed items that were opened upon an order."""
+        self.opened += items
+
     def reset(self) -> None:
         """Begin anew, for a run."""
         self.digested = 0
         self.separated = 0
+        self.opened = 0
 
 
 PROGRESS = Progress()

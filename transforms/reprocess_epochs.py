@@ -53,12 +53,7 @@ class Epochs:
     """
 
     def __init__(self, keys: ReleaseKeys, tenants: Iterable[str] = ()) -> None:
-        if not keys.epoch_roots:
-            raise InfrastructureFault(
-                "KEYS_WITHOUT_ROOTS",
-                f"{keys.directory} holds no pseudonym roots; make a directory that continues it with "
-                "`cofferdam keys init NEW --continues OLD`, and name its release side",
-            )
+        refuse_without_roots(keys)
         entries = [each for each in keys.descriptions if each.purpose == EPOCH_ROOT]
         self._roots = sorted((each.epoch, each.created, bytes.fromhex(each.key_id)) for each in entries)
         self._keys = keys
@@ -99,6 +94,20 @@ class Epochs:
         return TENANT_UNKNOWN if tenant is not None else Linked(root, None)
 
 
+def refuse_without_roots(keys: ReleaseKeys) -> None:
+    """Refuse keys under which no pseudonym for telemetry can be made.
+
+    Raises:
+        InfrastructureFault: These keys have no root at all (``KEYS_WITHOUT_ROOTS``).
+    """
+    if not keys.epoch_roots:
+        raise InfrastructureFault(
+            "KEYS_WITHOUT_ROOTS",
+            f"{keys.directory} holds no pseudonym roots; make a directory that continues it with "
+            "`cofferdam keys init NEW --continues OLD`, and name its release side",
+        )
+
+
 class PartPseudonyms:
     """Pseudonyms of values of past events, all of one epoch and tenant.
 
@@ -133,4 +142,4 @@ class PartPseudonyms:
         return truncate_ip(value)
 
 
-__all__ = ["EPOCH_UNLINKED", "TENANT_UNKNOWN", "Epochs", "Linked", "PartPseudonyms"]
+__all__ = ["EPOCH_UNLINKED", "TENANT_UNKNOWN", "Epochs", "Linked", "PartPseudonyms", "refuse_without_roots"]

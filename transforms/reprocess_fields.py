@@ -108,6 +108,7 @@ class FieldTaker:
         keys: The release side's keys.
         epochs: Epochs and tenants of past events.
         erased: Events of which an erasure took something (32 hexadecimal digits).
+        seen: Events that somebody else takes apart, likewise.
     """
 
     def __init__(
@@ -117,11 +118,12 @@ class FieldTaker:
         keys: ReleaseKeys,
         epochs: Epochs,
         erased: frozenset[str],
+        seen: frozenset[str] = frozenset(),
     ) -> None:
         self._lookup, self._contracts, self._keys = lookup, contracts, keys
         self._epochs, self._erased = epochs, erased
         self._shapes: dict[str, KnownShape] = {}
-        self._seen: set[str] = set()
+        self._seen = set(seen)
 
     def take(self, batch: Sequence[SealedFields]) -> list[Taken]:
         """What becomes of the unclassified fields of some events."""

@@ -68,6 +68,18 @@ class StoreLookup:
             self._schemas[record.schema or record.path] = known
         return known
 
+    def holding(self, table: str, events: Mapping[str, str]) -> Iterator[tuple[FileRecord, set[str]]]:
+        """Files of a table with rows of some events, and of which ones.
+
+        Args:
+            table: The table.
+            events: Ids of events with the folder of each.
+        """
+        for record in self.files(table, events.values()):
+            found = self._among([record], "event_id", events.keys())
+            if found:
+                yield record, found
+
     def rows(self, table: str, events: Mapping[str, str]) -> Iterator[FoundRow]:
         """The rows of some events.
 

@@ -7,7 +7,7 @@ One that is still refused stays exactly as it is, and so does one that a contrac
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Final
@@ -81,7 +81,6 @@ class RecordTaker:
         keys: The release side's keys.
         epochs: Epochs of past events.
         erased: Events of which an erasure took something (32 hexadecimal digits).
-        destroyed: Rejects that were destroyed (32 hexadecimal digits).
         source: Source of the records, or "auto".
     """
 
@@ -92,21 +91,26 @@ class RecordTaker:
         keys: ReleaseKeys,
         epochs: Epochs,
         erased: frozenset[str],
-        destroyed: frozenset[str],
         source: str,
     ) -> None:
         self._lookup, self._contracts, self._keys, self._epochs = lookup, contracts, keys, epochs
-        self._erased, self._destroyed, self._source = erased, destroyed, source
+        self._erased, self._source = erased, source
         self._digester = RecordDigester(keys.digest_key)
         self._separators: dict[bytes, Separator] = {}
         self._taken: dict[bytes, bytes] = {}
 
-    def take(self, records: Sequence[SealedRecord]) -> TakenRecords:
-        """What becomes of some records."""
+    def take(self, records: Sequence[SealedRecord], destroyed: frozenset[str] = frozenset()) -> TakenRecords:
+        """What becomes of some records.
+
+        Args:
+            records: The records.
+            destroyed: Rejects among them that were destroyed (32 hexadecimal digits).
+        """
         taken = TakenRecords([STAYS] * len(records))
         groups: dict[tuple[date, bytes], list[int]] = defaultdict(list)
         for index, (record, identity, body) in enumerate(self._identified(records)):
-            reason, root = self._refused(record, identity, body), self._epochs.of_day(record.received)
+            is_destroyed, root = record.reject_id.hex() in destroyed, self._epochs.of_day(record.received)
+            reason = self._refused(record, identity, body, is_destroyed=is_destroyed)
             if reason == DUPLICATE:
                 self._settle(taken, index, record, DUPLICATE)
             elif reason or root is None:
@@ -115,10 +119,15 @@ class RecordTaker:
                 groups[record.received, root].append(index)
         for (received, root), indexes in groups.items():
             self._take_group(records, indexes, received, self._separator(root), taken)
-        separated = [index for index, outcome in enumerate(taken.outcomes) if outcome == SEPARATED]
-        some = [records[index] for index in separated]
-        self._taken |= {identity: body for _, identity, body in self._identified(some)}
+            separated = [index for index in indexes if taken.outcomes[index] == SEPARATED]
+            some = [records[index] for index in separated]
+            self._taken |= {identity: body for _, identity, body in self._identified(some)}
         return taken
+
+    @property
+    def identities(self) -> Collection[bytes]:
+        """Keyed digests (16 bytes) of the events that were separated."""
+        return self._taken.keys()
 
     def _identified(self, records: Sequence[SealedRecord]) -> Iterable[tuple[SealedRecord, bytes, bytes]]:
         if not records:
@@ -127,10 +136,10 @@ class RecordTaker:
         identities = [each.tobytes() for each in found.ids]
         return zip(records, identities, [each.tobytes() for each in found.bodies], strict=True)
 
-    def _refused(self, record: SealedRecord, identity: bytes, body: bytes) -> str:
+    def _refused(self, record: SealedRecord, identity: bytes, body: bytes, *, is_destroyed: bool) -> str:
         if record.reason not in MENDABLE:
             return NOT_MENDABLE
-        if identity.hex() in self._erased or record.reject_id.hex() in self._destroyed:
+        if identity.hex() in self._erased or is_destroyed:
             return ERASED
         if identity in self._taken:
             return DUPLICATE if self._taken[identity] == body else ID_COLLISION
@@ -174,10 +183,11 @@ class RecordTaker:
         kept: list[int] = []
         some = [records[index] for index in indexes]
         for index, (record, identity, body) in zip(indexes, self._identified(some), strict=True):
-            if identity not in bodies:
+            known = bodies.get(identity, self._taken.get(identity))
+            if known is None:
                 bodies[identity] = body
                 kept.append(index)
-            elif bodies[identity] == body:
+            elif known == body:
                 self._settle(taken, index, record, DUPLICATE)
             else:
                 self._settle(taken, index, record, STAYS, reason=ID_COLLISION)

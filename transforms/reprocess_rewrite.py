@@ -6,15 +6,16 @@ data keys that are retired. Each function that changes rows is a plain one on a 
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schemas.contract import ContractSet
 from schemas.tables import (
     CHILD_POSITION,
     QUARANTINE_BLOBS,
@@ -24,6 +25,7 @@ from schemas.tables import (
     ROSTER,
     UNREADABLE,
 )
+from schemas.telemetry import all_telemetry_tables, telemetry_tables
 from transforms.erase_commit import SameFolder
 from transforms.erase_reach import is_in
 from transforms.erase_search import folder_of
@@ -32,9 +34,9 @@ from transforms.parquet_files import TableWriter
 from transforms.reprocess_effects import merged_flag
 from transforms.reprocess_lookup import StoreLookup
 from transforms.sealed_format import COVERS_BUNDLE, COVERS_DATA
+from transforms.store import Store
 
 SEALED_TABLES: Final = (QUARANTINE_ITEMS, QUARANTINE_BLOBS, QUARANTINE_REJECTED)
-Change = Callable[[pa.Table], pa.Table]
 
 
 @dataclass
@@ -43,26 +45,97 @@ class Completion:
 
     Attributes:
         telemetry: Values by table.
-        schemas: The columns of these tables, as the contracts have them.
-        labels: The contract that each table's values come from.
         roster: Values for the rows of the roster, by event.
         claims: Columns of the rows of all items of an event, by event.
         folders: The folder by day of each of these events.
     """
 
     telemetry: dict[str, list[pa.Table]] = field(default_factory=dict)
-    schemas: dict[str, pa.Schema] = field(default_factory=dict)
-    labels: dict[str, str] = field(default_factory=dict)
     roster: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     claims: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     folders: dict[str, str] = field(default_factory=dict)
 
-    def add_telemetry(self, table: str, schema: pa.Schema, label: str, rows: list[dict[str, Any]]) -> None:
+    def add_telemetry(self, table: str, schema: pa.Schema, rows: list[dict[str, Any]]) -> None:
         """Add values for rows of a table."""
         named = [name for name in schema.names if any(name in row for row in rows)]
         columns = pa.schema([schema.field(name) for name in named])
         self.telemetry.setdefault(table, []).append(pa.Table.from_pylist(rows, schema=columns))
-        self.schemas[table], self.labels[table] = schema, label
+
+
+@dataclass
+class Change:
+    """What changes in one file.
+
+    Attributes:
+        retired: Data keys whose rows go.
+        bundles: Bundle keys whose rows go.
+        claims: Columns of the rows of all items of an event, by event.
+        roster: Values for the rows of the roster, by event.
+        values: Values for rows of telemetry.
+    """
+
+    retired: frozenset[bytes] = field(default=frozenset(), repr=False)
+    bundles: frozenset[bytes] = field(default=frozenset(), repr=False)
+    claims: dict[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+    roster: dict[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+    values: list[pa.Table] = field(default_factory=list, repr=False)
+
+
+class Rewritten(NamedTuple):
+    """A file that was written anew: what took its place, and the rows that went or were completed.
+
+    ``bundles`` are the bundle keys among them.
+    """
+
+    path: str
+    table: str
+    records: tuple[FileRecord, ...]
+    gone: int
+    completed: int = 0
+    bundles: frozenset[bytes] = frozenset()
+
+
+def completions(lookup: StoreLookup, completion: Completion) -> Iterator[tuple[str, Change]]:
+    """What is completed, file by file."""
+    for table, parts in completion.telemetry.items():
+        values = _joined(parts)
+        for path, events in _held(lookup, table, values.column("event_id").to_pylist(), completion):
+            mine = pa.array(is_in(values.column("event_id"), events))
+            yield path, Change(values=[values.filter(mine)])
+    for path, events in _held(lookup, ROSTER, completion.roster, completion):
+        yield path, Change(roster={event: completion.roster[event] for event in sorted(events)})
+    for path, events in _held(lookup, QUARANTINE_ITEMS, completion.claims, completion):
+        yield path, Change(claims={event: completion.claims[event] for event in sorted(events)})
+
+
+def _held(
+    lookup: StoreLookup, table: str, events: Iterable[str], completion: Completion
+) -> Iterator[tuple[str, set[str]]]:
+    folders = {event: completion.folders[event] for event in events}
+    for record, found in lookup.holding(table, folders):
+        yield record.path, found
+
+
+def retirements(store: Store, retired: frozenset[bytes]) -> Iterator[tuple[str, Change]]:
+    """Rows of data keys that go, and of bundle keys that nothing is under any more, file by file."""
+    left: Counter[bytes] = Counter()
+    freed: set[bytes] = set()
+    keys: dict[str, set[bytes]] = defaultdict(set)
+    bundles: dict[str, set[bytes]] = defaultdict(set)
+    for record in store.files(QUARANTINE_KEYS) if retired else ():
+        columns = ["key_id", "covers", "wrapping_key_id"]
+        for batch in store.scan(QUARANTINE_KEYS, columns, records=[record]):
+            ids, covers, wrapping = batch.columns
+            is_data = is_in(covers, [COVERS_DATA])
+            goes = is_in(ids, retired) & is_data
+            keys[record.path].update(ids.filter(pa.array(goes)).to_pylist())
+            bundles[record.path].update(ids.filter(pa.array(is_in(covers, [COVERS_BUNDLE]))).to_pylist())
+            freed.update(wrapping.filter(pa.array(goes)).to_pylist())
+            left.update(wrapping.filter(pa.array(is_data & ~goes)).to_pylist())
+    empty = {each for each in freed if not left[each]}
+    for path, own in keys.items():
+        if own or empty & bundles[path]:
+            yield path, Change(retired=frozenset(own), bundles=frozenset(empty & bundles[path]))
 
 
 class Rewriter:
@@ -71,75 +144,54 @@ class Rewriter:
     Args:
         lookup: The store.
         run_id: The run.
+        contracts: The mended contracts.
     """
 
-    def __init__(self, lookup: StoreLookup, run_id: str) -> None:
+    def __init__(self, lookup: StoreLookup, run_id: str, contracts: ContractSet) -> None:
         self._lookup, self._store, self._run_id = lookup, lookup.store, run_id
-        self.adds: list[FileRecord] = []
-        self.removes: list[str] = []
-        self.gone: Counter[str] = Counter()
-        self.completed = 0
-        self.bundles = 0
+        self._tables = all_telemetry_tables(contracts)
+        self._labels = labels_of(contracts)
 
-    def retire(self, keys: frozenset[bytes], completion: Completion) -> None:
-        """Take data keys away, with everything under them; complete the other items of their events."""
-        for table in SEALED_TABLES:
-            for record in self._store.files(table):
-                goes = self._holds(record, "key_id", keys)
-                told = table == QUARANTINE_ITEMS and self._holds(record, "event_id", completion.claims.keys())
-                if goes or told:
-                    self._rewrite(record, partial(_kept, table, keys, completion.claims))
-        self._retire_keys(keys)
+    def rewrite(self, path: str, changes: Iterable[Change]) -> Rewritten | None:
+        """Write a file anew, None if it holds nothing that changes.
 
-    def complete(self, completion: Completion) -> None:
-        """Complete rows of telemetry and rosters."""
-        for table, parts in completion.telemetry.items():
-            self._complete_table(table, _joined(parts), completion)
-        events = {event: completion.folders[event] for event in completion.roster}
-        for record in self._lookup.files(ROSTER, events.values()):
-            if self._holds(record, "event_id", events.keys()):
-                self._rewrite(record, lambda rows: with_presence(rows, completion.roster))
+        Raises:
+            InfrastructureFault: The store cannot be read or written.
+        """
+        record, change = self._store.snapshot.live[path], _merged(changes)
+        if record.table in SEALED_TABLES:
+            told = change.claims if record.table == QUARANTINE_ITEMS else {}
+            if not self._holds(record, change.retired) and not told:
+                return None
+            return self._written(record, partial(_kept, record.table, change.retired, told))
+        if record.table == QUARANTINE_KEYS:
+            kept = partial(without_keys, keys=change.retired, bundles=change.bundles)
+            return self._written(record, kept)._replace(bundles=change.bundles)
+        if record.table == ROSTER:
+            return self._written(record, partial(with_presence, told=change.roster))
+        return self._completed(record, _joined(change.values))
 
-    def _complete_table(self, table: str, values: pa.Table, completion: Completion) -> None:
-        events = {event: completion.folders[event] for event in values.column("event_id").to_pylist()}
-        for record in self._lookup.files(table, events.values()):
-            if not self._holds(record, "event_id", events.keys()):
-                continue
-            schema = _widened(completion.schemas[table], self._lookup.schema(record))
+    def _completed(self, record: FileRecord, values: pa.Table) -> Rewritten:
+        schema = _widened(self._tables[record.table].schema, self._lookup.schema(record))
+        completed = 0
 
-            def change(rows: pa.Table, schema: pa.Schema = schema) -> pa.Table:
-                found, number = with_values(rows, values, schema, completion.labels[table])
-                self.completed += number
-                return found
+        def complete(rows: pa.Table) -> pa.Table:
+            nonlocal completed
+            found, number = with_values(rows, values, schema, self._labels[record.table])
+            completed += number
+            return found
 
-            self._rewrite(record, change, schema)
+        return self._written(record, complete, schema)._replace(completed=completed)
 
-    def _retire_keys(self, keys: frozenset[bytes]) -> None:
-        """Take rows of data keys away, and of bundle keys that nothing is under any more."""
-        left: Counter[bytes] = Counter()
-        freed: set[bytes] = set()
-        for batch in (
-            self._store.scan(QUARANTINE_KEYS, ["key_id", "covers", "wrapping_key_id"]) if keys else ()
-        ):
-            is_data = pc.equal(batch.column("covers"), COVERS_DATA).to_numpy(zero_copy_only=False)
-            goes = is_in(batch.column("key_id"), keys) & is_data
-            wrapping = batch.column("wrapping_key_id")
-            freed.update(wrapping.filter(pa.array(goes)).to_pylist())
-            left.update(wrapping.filter(pa.array(is_data & ~goes)).to_pylist())
-        bundles = frozenset(each for each in freed if not left[each])
-        self.bundles = len(bundles)
-        for record in self._store.files(QUARANTINE_KEYS) if keys else ():
-            if self._holds(record, "key_id", keys | bundles):
-                self._rewrite(record, lambda rows: without_keys(rows, keys, bundles))
-
-    def _holds(self, record: FileRecord, column: str, values: Iterable[Any]) -> bool:
-        wanted = frozenset(values)
-        return bool(wanted) and any(
-            is_in(batch.column(column), wanted).any()
-            for batch in self._store.scan(record.table, [column], records=[record])
+    def _holds(self, record: FileRecord, keys: frozenset[bytes]) -> bool:
+        return bool(keys) and any(
+            is_in(batch.column("key_id"), keys).any()
+            for batch in self._store.scan(record.table, ["key_id"], records=[record])
         )
 
-    def _rewrite(self, record: FileRecord, change: Change, schema: pa.Schema | None = None) -> None:
+    def _written(
+        self, record: FileRecord, change: Callable[[pa.Table], pa.Table], schema: pa.Schema | None = None
+    ) -> Rewritten:
         columns = schema or self._lookup.schema(record)
         folder = SameFolder(folder=folder_of(record))
         files = self._store.files_of_store
@@ -151,9 +203,26 @@ class Rewriter:
                 members = rows.column("key_id").to_pylist() if record.table == QUARANTINE_KEYS else ()
                 if rows.num_rows:
                     writer.append(rows, members)
-            self.adds += writer.close()
-        self.removes.append(record.path)
-        self.gone[record.table] += before - after
+            records = tuple(writer.close())
+        return Rewritten(record.path, record.table, records, before - after)
+
+
+def _merged(changes: Iterable[Change]) -> Change:
+    found = Change()
+    for each in changes:
+        found.retired |= each.retired
+        found.bundles |= each.bundles
+        found.claims |= each.claims
+        found.roster |= each.roster
+        found.values += each.values
+    return found
+
+
+def labels_of(contracts: ContractSet) -> dict[str, str]:
+    """The contract of each table of telemetry."""
+    return {
+        table.name: shape.contract_label for shape in contracts.shapes for table in telemetry_tables(shape)
+    }
 
 
 # --- rows -------------------------------------------------------------------------------------------------

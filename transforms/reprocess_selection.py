@@ -7,9 +7,9 @@ of its event. What an erasure has touched, and what is due to be erased by its a
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -27,37 +27,25 @@ from transforms.tombstones import destroyed_items, erased_events
 _OF_UNCLASSIFIED = f"{QUARANTINE_ITEMS}/kind={UNCLASSIFIED_KIND}/"
 
 
-class Selection:
-    """Data keys to be opened, and the rows of what is sealed under them.
+class InFiles(NamedTuple):
+    """Data keys, and files of a table that all rows of theirs are in."""
+
+    keys: Collection[bytes]
+    files: Sequence[FileRecord]
+
+
+class SealedRows:
+    """The rows of what is sealed under some data keys.
 
     Args:
         store: The store.
-        types: Source and event type of the items to be chosen; None for any.
-        reasons: Reasons of the rejects to be chosen.
-        first_item: First day whose items still live.
-        first_reject: First day whose rejects still live.
+        items: Data keys of items, and the files that their rows are in.
+        rejects: Data keys of rejects, and the files that theirs are in.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        types: Collection[tuple[str, str]] | None,
-        reasons: Collection[str],
-        first_item: date,
-        first_reject: date,
-    ) -> None:
-        self._store, self._types, self._reasons = store, types, reasons
-        self.told: Counter[Told] = Counter()
-        self.erased = frozenset(
-            each.hex() for table in erased_events(store) for each in table.column("id_digest").to_pylist()
-        )
-        aged = self._aged(first_item, first_reject)
-        items = [record for record in store.files(QUARANTINE_ITEMS) if is_unclassified(record)]
-        self._items = self._rows(QUARANTINE_ITEMS, items, self._chosen_items(items, aged))
-        rejects = store.files(QUARANTINE_REJECTED)
-        self._rejects = self._rows(QUARANTINE_REJECTED, rejects, self._chosen_rejects(rejects, aged))
-        ids = frozenset(self._rejects.column("reject_id").to_pylist())
-        self.destroyed = destroyed_among(destroyed_items(store), ids) if len(ids) else frozenset()
+    def __init__(self, store: Store, items: InFiles, rejects: InFiles) -> None:
+        self._items = _rows(store, QUARANTINE_ITEMS, items)
+        self._rejects = _rows(store, QUARANTINE_REJECTED, rejects)
         self._item_rows, self._reject_rows = _by_key(self._items), _by_key(self._rejects)
 
     @property
@@ -95,6 +83,41 @@ class Selection:
             sum(len(self._reject_rows.get(key, ())) for key in keys),
         )
 
+
+class Choice:
+    """Data keys to be opened, in the order in which their rows stand.
+
+    Args:
+        store: The store.
+        types: Source and event type of the items to be chosen; None for any.
+        reasons: Reasons of the rejects to be chosen.
+        first_item: First day whose items still live.
+        first_reject: First day whose rejects still live.
+
+    Attributes:
+        items: Data keys of items.
+        rejects: Data keys of rejects.
+        told: What is told of everything else.
+        erased: Events of which an erasure took something (32 hexadecimal digits).
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        types: Collection[tuple[str, str]] | None,
+        reasons: Collection[str],
+        first_item: date,
+        first_reject: date,
+    ) -> None:
+        self._store, self._types, self._reasons = store, types, reasons
+        self.told: Counter[Told] = Counter()
+        self.erased = erased_in(store)
+        aged = self._aged(first_item, first_reject)
+        self.item_files = tuple(filter(is_unclassified, store.files(QUARANTINE_ITEMS)))
+        self.reject_files = tuple(store.files(QUARANTINE_REJECTED))
+        self.items = self._chosen_items(self.item_files, aged)
+        self.rejects = self._chosen_rejects(self.reject_files, aged)
+
     def _aged(self, first_item: date, first_reject: date) -> frozenset[bytes]:
         """Data keys whose time to live is over: what is due to be erased is not opened any more."""
         found: set[bytes] = set()
@@ -109,10 +132,10 @@ class Selection:
             found.update(batch.column("key_id").filter(old).to_pylist())
         return frozenset(found)
 
-    def _chosen_items(self, records: list[FileRecord], aged: frozenset[bytes]) -> set[bytes]:
+    def _chosen_items(self, records: Sequence[FileRecord], aged: frozenset[bytes]) -> dict[bytes, None]:
         """Data keys of items some of which a contract may know by now."""
         columns = ["key_id", "source", "event_type", "event_id"]
-        chosen: set[bytes] = set()
+        chosen: dict[bytes, None] = {}
         others: list[tuple[bytes, Told]] = []
         for key, source, event_type, event in self._values(QUARANTINE_ITEMS, columns, records):
             if self._types is not None and (source, event_type) not in self._types:
@@ -122,41 +145,65 @@ class Selection:
             elif key in aged:
                 reason = TIME_TO_LIVE_OVER
             else:
-                chosen.add(key)
+                chosen[key] = None
                 continue
             others.append((key, _stays(source, event_type, UNCLASSIFIED_KIND, reason)))
         self._tell(others, chosen)
         return chosen
 
-    def _chosen_rejects(self, records: list[FileRecord], aged: frozenset[bytes]) -> set[bytes]:
+    def _chosen_rejects(self, records: Sequence[FileRecord], aged: frozenset[bytes]) -> dict[bytes, None]:
         """Data keys of records some of which a contract may know by now."""
         columns = ["key_id", "source", "reason", "last"]
-        chosen: set[bytes] = set()
+        chosen: dict[bytes, None] = {}
         others: list[tuple[bytes, Told]] = []
         for key, source, reason, last in self._values(QUARANTINE_REJECTED, columns, records):
             if reason in self._reasons and key not in aged:
-                chosen.add(key)
+                chosen[key] = None
             elif last:
                 why = TIME_TO_LIVE_OVER if reason in self._reasons else NOT_MENDABLE
                 others.append((key, _stays(source, None, reason, why)))
         self._tell(others, chosen)
         return chosen
 
-    def _tell(self, others: Iterable[tuple[bytes, Told]], chosen: set[bytes]) -> None:
+    def _tell(self, others: Iterable[tuple[bytes, Told]], chosen: Collection[bytes]) -> None:
         """Tell of what is not opened; what shares a key with something that is will be told of then."""
         self.told.update(told for key, told in others if key not in chosen)
 
-    def _values(self, table: str, columns: list[str], records: list[FileRecord]) -> Iterator[tuple[Any, ...]]:
+    def _values(
+        self, table: str, columns: list[str], records: Sequence[FileRecord]
+    ) -> Iterator[tuple[Any, ...]]:
         for batch in self._store.scan(table, columns, records=records) if records else ():
             yield from zip(*(batch.column(name).to_pylist() for name in columns), strict=True)
 
-    def _rows(self, table: str, records: list[FileRecord], keys: set[bytes]) -> pa.Table:
-        schema = FIXED_TABLES[table]
-        batches = self._store.scan(table, schema.names, records=records) if keys else ()
-        chosen = [
-            batch.filter(pa.array(is_in(batch.column("key_id"), keys))).cast(schema) for batch in batches
-        ]
-        return pa.Table.from_batches(chosen, schema)
+
+class Selection(SealedRows):
+    """Data keys to be opened, and the rows of what is sealed under them.
+
+    Args:
+        store: The store.
+        choice: The keys.
+
+    Attributes:
+        erased: Events of which an erasure took something (32 hexadecimal digits).
+        destroyed: Rejects among the chosen that were destroyed (32 hexadecimal digits).
+    """
+
+    def __init__(self, store: Store, choice: Choice) -> None:
+        items, rejects = (
+            InFiles(choice.items, choice.item_files),
+            InFiles(choice.rejects, choice.reject_files),
+        )
+        super().__init__(store, items, rejects)
+        self.erased = choice.erased
+        ids = frozenset(self._rejects.column("reject_id").to_pylist())
+        self.destroyed = destroyed_among(destroyed_items(store), ids) if len(ids) else frozenset()
+
+
+def erased_in(store: Store) -> frozenset[str]:
+    """Events of which an erasure took something (32 hexadecimal digits)."""
+    return frozenset(
+        each.hex() for table in erased_events(store) for each in table.column("id_digest").to_pylist()
+    )
 
 
 def is_unclassified(record: FileRecord) -> bool:
@@ -173,3 +220,12 @@ def _by_key(rows: pa.Table) -> dict[bytes, list[int]]:
     for place, key in enumerate(rows.column("key_id").to_pylist()):
         found[key].append(place)
     return dict(found)
+
+
+def _rows(store: Store, table: str, chosen: InFiles) -> pa.Table:
+    schema = FIXED_TABLES[table]
+    batches = store.scan(table, schema.names, records=chosen.files) if chosen.keys else ()
+    found = [
+        batch.filter(pa.array(is_in(batch.column("key_id"), chosen.keys))).cast(schema) for batch in batches
+    ]
+    return pa.Table.from_batches(found, schema)

@@ -19,7 +19,7 @@ from transforms.keys import create_key_directory, load_release_keys
 from transforms.manifest_seal import seal_of
 from transforms.opening_warrants import FOR_REPROCESSING, Ground
 from transforms.ordered_opening import BLOB_MISSING, OrderedOpener
-from transforms.reprocess_selection import Selection
+from transforms.reprocess_selection import Choice, Selection
 from transforms.routing import UNKNOWN_TYPE
 from transforms.store import Store
 
@@ -87,7 +87,8 @@ def test_an_unlinked_epoch_is_linked_to_nothing(written: Path, store: Path, tmp_
 def test_a_key_of_which_a_blob_is_missing_is_not_opened(written: Path, store: Path) -> None:
     keys = load_release_keys(written / "march" / "release")
     state = Store.open(store, seal_of(keys))
-    wanted = Selection(state, None, (UNKNOWN_TYPE,), date(2026, 3, 1), date(2026, 3, 1)).wanted
+    choice = Choice(state, None, (UNKNOWN_TYPE,), date(2026, 3, 1), date(2026, 3, 1))
+    wanted = Selection(state, choice).wanted
     lacking = sorted(wanted)[0]
     wanted[lacking].add(7)
     opener = OrderedOpener(state, keys, Ground("run-000001", FOR_REPROCESSING, "d"), wanted)
