@@ -22,6 +22,7 @@ from pipelines.report_decided import (
 from pipelines.report_measures import measures_shown
 from schemas.consent_rows import read_time
 from schemas.errors import ConfigurationError, InfrastructureFault
+from transforms.bounded_reading import release_memory
 from transforms.manifest_seal import seal_of
 from transforms.report_collected import collected, named, separation
 from transforms.report_decisions import LastDecisions, last_decisions
@@ -38,7 +39,7 @@ from transforms.report_record import (
 )
 from transforms.report_released import ReleasedCheck, check_released
 from transforms.report_sealed import read_said, read_sealed
-from transforms.report_view import Period, StoreView, instant, release_memory
+from transforms.report_view import Period, StoreView, instant
 from transforms.report_written import written
 from validation import report_words as words
 from validation.policy import Policies
@@ -167,6 +168,7 @@ class _Parts:
         last, log = last_decisions(view), read_log(view, request.checkpoint)
         release_memory()
         sealed, said = read_sealed(view, request.as_of, request.live_days), read_said(view)
+        release_memory()
         asked = {purpose for purpose, _ in last.runs}
         who, held = agreed(view, said, last), quarantine(view, sealed)
         seen = collected(view, sealed, few_kinds(table.cells for table in who.coverage))

@@ -21,6 +21,7 @@ Asked = tuple[str, str]
 """Purpose and recipient."""
 
 _NO: Final = frozenset(("REFUSED", "WITHDRAWN"))
+_STAGE: Final = ("stage",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ def _is_last(found: LastDecisions, row: Mapping[str, Any]) -> bool:
 
 def _read_items(view: StoreView, found: LastDecisions) -> None:
     by = ["run_id", "purpose", "recipient", "decision", "primary"]
-    for rows in view.scan(DECISION_ITEMS, [*by, "item_id"], _of_last(found, stage=True)):
+    for rows in view.scan(DECISION_ITEMS, [*by, "item_id"], _of_last(found, stage=True), by=_STAGE):
         grouped = rows.group_by(by).aggregate([("item_id", "count"), ("item_id", "min")])
         for row in grouped.to_pylist():
             if _is_last(found, row):
@@ -106,7 +107,7 @@ def _read_classes(view: StoreView, found: LastDecisions) -> None:
         *("run_id", "decision_id", "purpose", "recipient", "kind", "items", "decision", "primary"),
         *("reasons", "regions", "terms", "outcomes"),
     ]
-    for rows in view.scan(DECISION_CLASSES, columns, _of_last(found, stage=True)):
+    for rows in view.scan(DECISION_CLASSES, columns, _of_last(found, stage=True), by=_STAGE):
         states = _states(rows)
         for number, row in enumerate(rows.drop_columns(["outcomes"]).to_pylist()):
             if _is_last(found, row):
@@ -178,7 +179,8 @@ def first_items(view: StoreView, last: LastDecisions, decisions: Iterable[str]) 
     found: dict[str, str] = {}
     wanted = pc.field("decision_id").isin(pa.array(sorted(set(decisions)), pa.string()))
     by = ["run_id", "decision_id", "purpose", "recipient"]
-    for rows in view.scan(DECISION_ITEMS, [*by, "item_id"], wanted & _of_last(last, stage=True)):
+    mine = wanted & _of_last(last, stage=True)
+    for rows in view.scan(DECISION_ITEMS, [*by, "item_id"], mine, by=_STAGE):
         for row in rows.group_by(by).aggregate([("item_id", "min")]).to_pylist():
             if _is_last(last, row):
                 first = found.get(row["decision_id"], row["item_id_min"])

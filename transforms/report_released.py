@@ -2,7 +2,7 @@
 
 Nothing is taken over from what the release said of itself. Every released row is read back, its decision is
 looked up in the decisions' log, for the class (`report_grounds`) and for the item, in the first look and at
-the sink. Rows are reduced to digests and taken in parts, so that memory does not grow with them.
+the sink. Rows are reduced to digests that are matched part by part, so that memory does not grow with them.
 """
 
 from __future__ import annotations
@@ -18,19 +18,18 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.tables import DECISION_EXPORTS, DECISION_ITEMS, RELEASED
+from schemas.tables import DECISION_CLASSES, DECISION_EXPORTS, DECISION_ITEMS, RELEASED
 from transforms.release_rules import SINK
 from transforms.report_grounds import CHECKS, Grounds, Mask, Pointer, bit
-from transforms.report_view import StoreView, id_ranges, instant
+from transforms.report_view import StoreView, instant
 from transforms.row_digests import NONE, Digests, DigestSet, digests
+from transforms.spilled_rows import KEY, Spill, parts_for
 from validation.decisions import RELEASE
 from validation.release_suite import RELEASE_SUITE_HASH
 from validation.report_decided import ReleasedItem
 
 EXTRACT: Final = 10
 RECORDS_SHOWN: Final = 5
-PART_ROWS: Final = 1 << 18
-"""Released rows that are held against the decisions about items at once; each takes some 40 bytes."""
 
 _ROW: Final = (
     *("item_id", "purpose", "recipient", "kind", "decision", "reasons", "decision_id", "records"),
@@ -38,6 +37,13 @@ _ROW: Final = (
 )
 _ITEM: Final = ("run_id", "stage", "item_id", "purpose", "recipient", "decision", "decision_id")
 _ASKED: Final = ("item_id", "purpose", "recipient")
+_STATED: Final = ("decision_id", "purpose", "recipient", "kind")
+_ROWS: Final = (("stated", "<u8"), ("item", "<u8"), ("named", "<u8"), ("mask", "<u2"), ("judged", "?"))
+_ITEMS: Final = (("named", "<u8"), ("mask", "<u2"))
+_DECIDED: Final = (
+    *(("named", "<u8"), ("of_run", "<u8"), ("run", "<i8")),
+    *(("first", "?"), ("second", "?"), ("release", "?")),
+)
 
 
 @dataclass
@@ -76,11 +82,13 @@ def check_released(
     found = ReleasedCheck(looked_up=None if pointer is None else 0)
     if not view.has(RELEASED):
         return found
-    grounds = Grounds(view, asks_nobody, pointer)
-    found.looked_up = grounds.looked_up
-    judged = _judged(view)
-    for part in id_ranges(view.rows(RELEASED), "item_id", PART_ROWS):
-        _Part(view, part, found, grounds, judged).check()
+    parts = parts_for(max(view.rows(RELEASED), view.rows(DECISION_CLASSES), view.rows(DECISION_ITEMS)))
+    with Spill() as spill:
+        grounds = Grounds(view, asks_nobody, pointer, spill, parts)
+        check = _Check(view, found, spill, parts)
+        check.read()
+        check.look_up(grounds)
+        check.decide()
     return found
 
 
@@ -94,44 +102,71 @@ def _judged(view: StoreView) -> DigestSet:
     return found
 
 
-class _Part:
-    """The released rows of some items."""
+class _Check:
+    """The released rows, held against the decisions that they name, and then against those about items."""
 
-    def __init__(
-        self, view: StoreView, condition: Any, found: ReleasedCheck, grounds: Grounds, judged: DigestSet
-    ) -> None:
-        self._view, self._condition, self._found = view, condition, found
-        self._grounds, self._judged = grounds, judged
-        runs = (run.run_id for run in view.store.snapshot.manifests)
-        self._runs = sorted(runs)
-        self._asked, self._named = DigestSet(), DigestSet()
+    def __init__(self, view: StoreView, found: ReleasedCheck, spill: Spill, parts: int) -> None:
+        self._view, self._found, self._parts = view, found, parts
+        self._judged = _judged(view)
+        self._runs = sorted(run.run_id for run in view.store.snapshot.manifests)
+        self._rows, self._items = spill.rows(_ROWS, parts), spill.rows(_ITEMS, parts)
+        self._decided = spill.rows(_DECIDED, parts)
 
-    def check(self) -> None:
-        masks: list[Mask] = []
-        rows_asked: list[Digests] = []
-        rows_named: list[Digests] = []
-        for rows in self._view.scan(RELEASED, list(_ROW), self._condition):
-            masks.append(self._mask(rows))
-            rows_asked.append(_of(rows, *_ASKED))
-            rows_named.append(_of(rows, *_ASKED, "decision_id"))
-            self._asked.add(rows_asked[-1])
-            self._named.add(rows_named[-1])
+    def read(self) -> None:
+        """Read the released rows, and what was decided about items."""
+        for rows in self._view.scan(RELEASED, list(_ROW)):
+            stated = rows.column("records").cast(pa.int64())
+            self._rows.add(
+                _of(rows, "decision_id"),
+                stated=digests([*(rows.column(name) for name in _STATED), stated]),
+                item=_of(rows, *_ASKED),
+                named=_of(rows, *_ASKED, "decision_id"),
+                mask=self._mask(rows),
+                judged=self._judged.holds(_of(rows, "purpose", "recipient", "kind")),
+            )
             self._note(rows)
-        if masks:
-            last, allowed, confirmed = self._decided()
-            asked, named = np.concatenate(rows_asked), self._named.places(np.concatenate(rows_named))
-            mask = np.concatenate(masks)
-            decided = (mask & bit("NO_SUCH_DECISION")) == 0
-            mask[decided & ~allowed[named]] |= bit("ITEM_NOT_DECIDED")
-            mask[decided & allowed[named] & ~confirmed[named]] |= bit("NOT_CONFIRMED_AT_SINK")
-            self._count(mask, last[self._asked.places(asked)] % 2 == 0)
+        for rows in self._view.scan(DECISION_ITEMS, list(_ITEM)):
+            is_first = _is(rows, "stage", "decide")
+            self._decided.add(
+                _of(rows, *_ASKED),
+                named=_of(rows, *_ASKED, "decision_id"),
+                of_run=_of(rows, *_ASKED, "run_id"),
+                run=self._ranks(rows.column("run_id")),
+                first=is_first,
+                second=_is(rows, "stage", SINK),
+                release=_is(rows, "decision", RELEASE),
+            )
+
+    def look_up(self, grounds: Grounds) -> None:
+        """Look the decisions up that rows name."""
+        for number in range(self._parts):
+            part = grounds.part(number)
+            for rows in self._rows.part(number):
+                mask = rows["mask"] | part.faults(rows[KEY], rows["stated"])
+                decided = (mask & bit("NO_SUCH_DECISION")) == 0
+                mask[decided & ~rows["judged"]] |= bit("NOT_JUDGED")
+                self._items.add(rows["item"], named=rows["named"], mask=mask)
+            if self._found.looked_up is not None:
+                self._found.looked_up += part.looked_up
+
+    def decide(self) -> None:
+        """Look up what was decided about each item, and count."""
+        for number in range(self._parts):
+            rows = self._items.whole(number)
+            if len(rows):
+                asked, named = DigestSet(), DigestSet()
+                asked.add(rows[KEY])
+                named.add(rows["named"])
+                last, allowed, confirmed = self._decisions(number, asked, named)
+                mask, places = rows["mask"], named.places(rows["named"])
+                decided = (mask & bit("NO_SUCH_DECISION")) == 0
+                mask[decided & ~allowed[places]] |= bit("ITEM_NOT_DECIDED")
+                mask[decided & allowed[places] & ~confirmed[places]] |= bit("NOT_CONFIRMED_AT_SINK")
+                self._count(mask, last[asked.places(rows[KEY])] % 2 == 0)
 
     def _mask(self, rows: pa.Table) -> Mask:
-        """What is wrong with rows, as far as they and their decisions tell."""
-        ids, stated = _of(rows, "decision_id"), rows.column("records").cast(pa.int64())
-        mask = self._grounds.faults(ids, digests([*(rows.column(name) for name in _STATED), stated]))
-        decided = (mask & bit("NO_SUCH_DECISION")) == 0
-        mask[decided & ~self._judged.holds(_of(rows, "purpose", "recipient", "kind"))] |= bit("NOT_JUDGED")
+        """What is wrong with rows, as far as they tell themselves."""
+        mask = np.zeros(rows.num_rows, np.uint16)
         empty = pc.equal(pc.list_value_length(rows.column("reasons")), 0)
         right = pc.and_(
             pc.fill_null(empty, False), pc.fill_null(pc.equal(rows.column("decision"), RELEASE), False)
@@ -157,40 +192,32 @@ class _Part:
 
     # --- decisions about items ------------------------------------------------------------------------------
 
-    def _decided(self) -> tuple[Any, Any, Any]:
-        """What was decided about these items.
+    def _decisions(self, number: int, asked: DigestSet, named: DigestSet) -> tuple[Any, Any, Any]:
+        """What was decided about the items of a part.
 
         Returns:
             For each item, purpose and recipient the last first look, odd if it was to release; for each of
             them with the decision that a row names, whether that decision was made, and whether a release
             made it whose second look did not deny it.
         """
-        last = np.full(len(self._asked.sorted()), 1, np.int64)
+        last = np.full(len(asked.sorted()), 1, np.int64)
         made: list[tuple[npt.NDArray[np.int64], Digests]] = []
         denied = DigestSet()
-        for rows in self._view.scan(DECISION_ITEMS, list(_ITEM), self._condition):
-            places = self._asked.places(_of(rows, *_ASKED))
-            own = rows.filter(pa.array(places >= 0))
-            is_first = pc.equal(own.column("stage"), "decide").to_numpy(zero_copy_only=False).astype(bool)
-            to_release = pc.equal(own.column("decision"), RELEASE).to_numpy(zero_copy_only=False).astype(bool)
-            runs = self._ranks(own.column("run_id"))
-            np.maximum.at(last, places[places >= 0][is_first], (runs * 2 + to_release)[is_first])
-            denied.add(_of(own.filter(pa.array(self._denials(own, to_release))), *_ASKED, "run_id"))
-            named = own.filter(pa.array(is_first & to_release))
-            where = self._named.places(_of(named, *_ASKED, "decision_id"))
-            made.append((where[where >= 0], _of(named, *_ASKED, "run_id")[where >= 0]))
-        allowed = np.zeros(len(self._named.sorted()), np.bool_)
+        for rows in self._decided.part(number):
+            places = asked.places(rows[KEY])
+            own, places = rows[places >= 0], places[places >= 0]
+            first, release = own["first"], own["release"]
+            np.maximum.at(last, places[first], (own["run"] * 2 + release)[first])
+            denied.add(own["of_run"][own["second"] & ~release])
+            where = named.places(own["named"])
+            told = first & release & (where >= 0)
+            made.append((where[told], own["of_run"][told]))
+        allowed = np.zeros(len(named.sorted()), np.bool_)
         confirmed = allowed.copy()
         for where, of_run in made:
             allowed[where] = True
             confirmed[where[~denied.holds(of_run)]] = True
         return last, allowed, confirmed
-
-    def _denials(self, rows: pa.Table, to_release: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-        second: npt.NDArray[np.bool_] = (
-            pc.equal(rows.column("stage"), SINK).to_numpy(zero_copy_only=False).astype(bool)
-        )
-        return second & ~to_release
 
     def _ranks(self, run_ids: pa.ChunkedArray) -> npt.NDArray[np.int64]:
         """Numbers that are in the order of runs, from 1."""
@@ -202,7 +229,9 @@ class _Part:
         return found
 
 
-_STATED: Final = ("decision_id", "purpose", "recipient", "kind")
+def _is(rows: pa.Table, column: str, word: str) -> npt.NDArray[np.bool_]:
+    found: npt.NDArray[np.bool_] = pc.fill_null(pc.equal(rows.column(column), word), False).to_numpy()
+    return found
 
 
 def _of(rows: pa.Table, *columns: str) -> Digests:

@@ -6,9 +6,10 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -25,13 +26,17 @@ from schemas.tables import (
     TOMBSTONES,
 )
 from transforms.records_seen import claims_earlier
-from transforms.report_view import SHARD_ROWS, StoreView
+from transforms.report_view import StoreView
+from transforms.row_digests import digests
+from transforms.spilled_rows import KEY, Rows, Spill, parts_for
 
 AGES: Final = ((0, "0 to 7 days"), (8, "8 to 30 days"), (31, "31 to 90 days"), (91, "over 90 days"))
 """Youngest age in days of each class, and its name."""
 
 _UNLISTED: Final = (IDENTITY_KIND, SECRET_KIND)
 NOT_DATED: Final = "not dated"
+_NO_DAY: Final = -(1 << 31)
+_EPOCH: Final = date(1970, 1, 1)
 RELEASE_GROUND: Final = "release"
 NOT_NOTED: Final = "not noted"
 
@@ -96,30 +101,27 @@ def _age(days: int | None) -> str:
 
 
 def _items_by_day(view: StoreView) -> Iterator[tuple[date | None, int]]:
-    """Items by the day on which the key that they are under was made, in parts of bounded size."""
-    rows = max(view.rows(QUARANTINE_ITEMS), view.rows(QUARANTINE_KEYS))
-    parts = max(1, -(-rows // SHARD_ROWS))
-    bounds = [(number << 32) // parts for number in range(parts)]
-    for number, low in enumerate(bounds):
-        condition = pc.field("key_id") >= _key(low)
-        if number + 1 < parts:
-            condition &= pc.field("key_id") < _key(bounds[number + 1])
-        items = _together(view, QUARANTINE_ITEMS, ["key_id"], condition)
-        keys = _together(view, QUARANTINE_KEYS, ["key_id", "created"], condition)
-        if items.num_rows:
-            grouped = items.group_by("key_id").aggregate([("key_id", "count")])
-            days = dict(zip(*(keys.column(name).to_pylist() for name in ("key_id", "created")), strict=True))
-            for row in grouped.to_pylist():
-                yield days.get(row["key_id"]), row["key_id_count"]
+    """Items by the day on which the key that they are under was made."""
+    with Spill() as spill:
+        parts = parts_for(view.rows(QUARANTINE_KEYS))
+        items, keys = spill.rows((), parts), spill.rows((("day", "<i4"),), parts)
+        for rows in view.scan(QUARANTINE_ITEMS, ["key_id"]):
+            items.add(digests([rows.column("key_id")]))
+        for rows in view.scan(QUARANTINE_KEYS, ["key_id", "created"]):
+            days = pc.fill_null(rows.column("created").cast(pa.date32()).cast(pa.int32()), _NO_DAY)
+            keys.add(digests([rows.column("key_id")]), day=days.to_numpy())
+        for number in range(parts):
+            yield from _of_part(keys.whole(number), items.part(number))
 
 
-def _key(first: int) -> pa.Scalar:
-    return pa.scalar(first.to_bytes(4, "big") + bytes(12), pa.binary(16))
-
-
-def _together(view: StoreView, table: str, columns: list[str], condition: Any) -> pa.Table:
-    parts = list(view.scan(table, columns, condition))
-    return pa.concat_tables(parts) if parts else pa.table({name: [] for name in columns})
+def _of_part(keys: Rows, items: Iterator[Rows]) -> Iterator[tuple[date | None, int]]:
+    known, places = np.unique(keys[KEY], return_index=True)
+    days = np.append(keys["day"][places], np.int32(_NO_DAY))
+    for rows in items:
+        found = np.searchsorted(known, rows[KEY])
+        there = np.isin(rows[KEY], known)
+        for day, number in zip(*np.unique(days[np.where(there, found, -1)], return_counts=True), strict=True):
+            yield None if day == _NO_DAY else _EPOCH + timedelta(int(day)), int(number)
 
 
 def rejected_records(view: StoreView) -> int:

@@ -7,24 +7,20 @@ long as the files of then are there.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import pairwise
 from typing import Any, Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from schemas.errors import ConfigurationError, InfrastructureFault
 from schemas.tables import FIXED_TABLES
 from transforms.audit_entries import digests_of
+from transforms.bounded_reading import scan_rows
 from transforms.manifest_seal import ManifestSeal
 from transforms.manifests import FileRecord, Manifest, Snapshot, fold
 from transforms.store import Store
-
-SHARD_ROWS: Final = 100_000
-"""Rows that are looked at together where rows of tables must be matched; more take more passes."""
 
 _ROWS_AT_ONCE: Final = 8192
 """Rows as Python objects take many times their size in memory."""
@@ -51,11 +47,6 @@ class Period:
             return True
         began = datetime.strptime(match[1], "%Y%m%dt%H%M%S").replace(tzinfo=UTC)
         return (self.start is None or self.start <= began) and (self.end is None or began < self.end)
-
-
-def release_memory() -> None:
-    """Give back what is not used any more."""
-    pa.default_memory_pool().release_unused()
 
 
 class StoreView:
@@ -121,23 +112,33 @@ class StoreView:
         columns: list[str],
         where: Any = None,
         records: Iterable[FileRecord] | None = None,
+        by: Sequence[str] = (),
     ) -> Iterator[pa.Table]:
-        """Rows of a table in batches; nothing where there is no such table.
+        """Rows of a table in small batches; nothing where there is no such table.
 
         Columns that an older version of the software did not write are null.
+
+        Args:
+            table: Its name.
+            columns: Columns to read.
+            where: Which rows.
+            records: Only these of the table's files.
+            by: Columns that ``where`` reads besides.
         """
-        if not self.has(table):
+        chosen = self.store.files(table) if records is None else list(records)
+        if not chosen:
             return
-        known = set(self.store.schema(table).names)
-        for batch in self.store.scan(table, [name for name in columns if name in known], where, records):
-            rows = pa.Table.from_batches([batch])
-            for name in columns:
-                if name not in known:
-                    field = FIXED_TABLES[table].field(name)
-                    rows = rows.append_column(field, pa.nulls(rows.num_rows, field.type))
-            chosen = rows.select(columns)
-            for start in range(0, chosen.num_rows, _ROWS_AT_ONCE):
-                yield chosen.slice(start, _ROWS_AT_ONCE)
+        known = self.store.schema(table)
+        fields = (
+            known.field(name) if name in known.names else FIXED_TABLES[table].field(name)
+            for name in dict.fromkeys((*columns, *by))
+        )
+        schema = pa.schema(list(fields))
+        for record in chosen:
+            for rows in scan_rows(self.store.files_of_store, table, record, schema, _ROWS_AT_ONCE):
+                kept = rows if where is None else rows.filter(where)
+                if kept.num_rows:
+                    yield kept.select(columns)
 
     def added(self, table: str) -> list[FileRecord]:
         """Files of a table that runs of the period added and that are there."""
@@ -153,28 +154,6 @@ class StoreView:
         """What the runs of a kind state about themselves."""
         found = ((run, run.facts.get("ledger")) for run in self.runs if run.facts.get("kind") == kind)
         return [(run, ledger) for run, ledger in found if isinstance(ledger, Mapping)]
-
-
-def id_ranges(rows: int, column: str, most: int = SHARD_ROWS) -> Iterator[Any]:
-    """Conditions that part a table by an id of hexadecimal digits into about equal parts of bounded size.
-
-    Every row is in one part; those whose id is missing, or is none, are in the first one or the last.
-
-    Args:
-        rows: Rows of the table.
-        column: The id's column.
-        most: Rows that a part may have.
-    """
-    parts = max(1, -(-rows // most))
-    bounds = [None, *(f"{(number << 32) // parts:08x}" for number in range(1, parts)), None]
-    for low, high in pairwise(bounds):
-        yield _between(pc.field(column), low, high)
-
-
-def _between(field: Any, low: str | None, high: str | None) -> Any:
-    if low is None:
-        return field.is_null() | ((field < high) if high is not None else field.is_valid())
-    return (field >= low) & (field < high) if high is not None else field >= low
 
 
 def instant(value: datetime) -> str:

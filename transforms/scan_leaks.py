@@ -8,7 +8,7 @@ is hit is to be reviewed. Counts leave this module, never a value.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
@@ -21,12 +21,16 @@ from schemas.contract import ContractSet
 from schemas.errors import InfrastructureFault
 from schemas.tables import TELEMETRY, leaves
 from schemas.telemetry import all_telemetry_tables
+from transforms.bounded_reading import release_memory, row_batches
 from transforms.manifests import FileRecord
 from transforms.store import Store
 from validation.leak_detectors import detect
 from validation.written_reading import leaf_of
 
-_BATCH_ROWS: Final = 1 << 16
+_BATCH_ROWS: Final = 1 << 13
+_MOST_WAITING: Final = 10_000
+"""Distinct texts of a column that wait until its file was read; beyond that one can be looked at twice."""
+
 _SHORTEST: Final = 4
 """Texts of fewer characters than this and one cannot hold anything that a detector knows."""
 
@@ -101,6 +105,7 @@ def scan_telemetry(store: Store, contracts: Iterable[ContractSet] = ()) -> LeakS
     for record in store.snapshot.live.values():
         if record.table.startswith(f"{TELEMETRY}/"):
             scan.file(store, record)
+            release_memory()
     return scan.result()
 
 
@@ -118,6 +123,7 @@ class _Scan:
     _values: Counter[tuple[str, str, str, bool]] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
+        self._waiting: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
         self._declared: dict[str, set[str]] = {}
         self._explained: dict[tuple[str, str], set[str]] = {}
         for contracts in self.contracts:
@@ -134,14 +140,15 @@ class _Scan:
                 texts = [(path, leaf) for path, leaf in leaves(file.schema_arrow) if _is_text(leaf.type)]
                 names = sorted({path.split(".")[0] for path, _ in texts})
                 self._names(record.table, file.schema_arrow)
-                for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=names):
+                for batch in row_batches(file, names, _BATCH_ROWS):
                     for path, _ in texts:
-                        column = batch.column(batch.schema.get_field_index(path.split(".")[0]))
+                        column = batch.column(path.split(".")[0]).combine_chunks()
                         self._column(record.table, path.split(".")[0], leaf_of(column, path))
         except (pa.ArrowException, OSError):
             raise InfrastructureFault(
                 "STORE_FILE_BROKEN", f"{record.path} cannot be read and was not scanned; restore it"
             ) from None
+        self._look_at_all()
         self.tables.add(record.table)
 
     def _names(self, table: str, schema: pa.Schema) -> None:
@@ -153,8 +160,17 @@ class _Scan:
     def _column(self, table: str, name: str, values: pa.Array) -> None:
         shown = name if name in self._declared.get(table, {name}) else UNDECLARED
         self.columns.add((table, shown))
+        waiting = self._waiting[table, shown]
         for text, rows in self._suspects(values):
-            self._look(table, shown, text, rows)
+            waiting[text] += rows
+        if len(waiting) > _MOST_WAITING:
+            self._look_at_all()
+
+    def _look_at_all(self) -> None:
+        waiting, self._waiting = self._waiting, defaultdict(Counter)
+        for (table, column), texts in waiting.items():
+            for text, rows in texts.items():
+                self._look(table, column, text, rows)
 
     def _suspects(self, values: pa.Array) -> Iterator[tuple[str, int]]:
         """Distinct values that the detectors must see."""

@@ -21,6 +21,7 @@ from schemas.contract import ContractSet, load_contracts
 from schemas.errors import ConfigurationError
 from schemas.strict_json import FaultCode
 from schemas.tables import FILTERS, TELEMETRY
+from transforms.bounded_reading import release_memory, row_batches
 from transforms.manifests import FileRecord, Snapshot
 from transforms.reserved_tenant import RESERVED
 from transforms.routing import NOT_AN_EVENT, UNKNOWN_TYPE
@@ -45,7 +46,7 @@ from validation.written_suites import (
 )
 from validation.written_tables import CONSERVATION_AREA, OTHER_AREA, table_suites, words_of
 
-BATCH_ROWS: Final = 1 << 16
+BATCH_ROWS: Final = 1 << 13
 CONTENT_ROWS: Final = 64
 """Rows that are read at once of a table with ciphertexts."""
 
@@ -122,6 +123,7 @@ class _Validation:
         for record in self._store.snapshot.live.values():
             if record.table != FILTERS:
                 self._file(record)
+                release_memory()
         for check, words in self._traces.checks():
             self._tally.add(check, words.items())
         for table, what, words in conservation_words(self._store):
@@ -169,10 +171,8 @@ class _Validation:
         content = {path.split(".")[0] for path in suite.free} if suite is not None else set()
         content -= self._traces.columns(record.table)
         columns = [name for name in file.schema_arrow.names if name not in content]
-        sealed = "ciphertext" in columns
-        size = CONTENT_ROWS if sealed else BATCH_ROWS
-        for batch in file.iter_batches(batch_size=size, columns=columns, use_threads=not sealed):
-            yield pa.Table.from_batches([batch])
+        size = CONTENT_ROWS if "ciphertext" in columns else BATCH_ROWS
+        yield from row_batches(file, columns, size)
 
     def _names(
         self, suite: TableSuite, schema: pa.Schema, rows: int, other: frozenset[str] = frozenset()

@@ -1,7 +1,7 @@
 """Whether rows of different tables go together: ciphertexts and keys, released rows and decisions.
 
-What rows refer to is reduced to 64 bits each and looked for among what there is, in parts of the rows, so
-that memory does not grow with them. The chance that a broken trace is taken for a sound one is one in 10^7.
+What rows refer to is reduced to 64 bits each and looked for among what there is, part by part, so that memory
+does not grow with them. The chance that a broken trace is taken for a sound one is one in 10^7.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -25,20 +24,19 @@ from schemas.tables import (
     QUARANTINE_REJECTED,
     RELEASED,
 )
+from transforms.bounded_reading import release_memory, row_batches
 from transforms.chunked_encryption import sealed_length
 from transforms.manifests import FileRecord
 from transforms.release_content import RECORDS_IN_ROWS
 from transforms.release_rules import SINK
-from transforms.row_digests import NONE, Digests, digests
+from transforms.row_digests import Digests, DigestSet, digests
 from transforms.sealed_format import COVERS_BUNDLE, COVERS_DATA, ITEM_ID_BYTES, WRAPPED_DATA_KEY_BYTES
+from transforms.spilled_rows import KEY, Spill, SpilledRows, parts_for
 from transforms.store import Store
 from validation.decisions import RELEASE
 from validation.written_checks import Check
 from validation.written_rules import Rule, in_set
 from validation.written_tables import QUARANTINE_AREA, RELEASED_AREA
-
-PART_ROWS: Final = 1 << 18
-"""Rows whose references are followed at once; each takes some 20 bytes."""
 
 RESOLVED: Final = in_set("resolved", code="NOT_TRACEABLE")
 FITS: Final = in_set("fits", code="LENGTH_DIFFERS")
@@ -46,7 +44,7 @@ NO_REASONS: Final = in_set("none", code="REASON_STATED")
 _STATED: Final = ("purpose", "recipient", "kind", "policy_hash", "suite_hash", "as_of", "terms")
 """What a released row and its decision both state."""
 
-_BATCH_ROWS: Final = 1 << 15
+_BATCH_ROWS: Final = 1 << 13
 Rows = Callable[[pa.Table], pa.Table]
 
 
@@ -111,11 +109,16 @@ class Traces:
         """What was found, as words for the judge."""
         for (table, what, rule), counts in self._words.items():
             yield Check(_area(table), table, what, rule), +counts
-        for trace in TRACES:
-            table = trace.refers.table
-            rows = sum(record.rows for record in self._store.files(table))
-            if rows:
-                yield Check(_area(table), table, trace.what, RESOLVED), +self._followed(trace, rows)
+        with Spill() as spill:
+            known: dict[_Side, SpilledRows] = {}
+            for trace in TRACES:
+                table = trace.refers.table
+                if any(record.rows for record in self._store.files(table)):
+                    if trace.known not in known:
+                        rows = sum(record.rows for record in self._store.files(trace.known.table))
+                        known[trace.known] = self._spilled(trace.known, spill, parts_for(rows))
+                    found = self._followed(trace, known[trace.known], spill)
+                    yield Check(_area(table), table, trace.what, RESOLVED), +found
 
     # --- what rows say of themselves ------------------------------------------------------------------------
 
@@ -147,34 +150,34 @@ class Traces:
 
     # --- what they refer to ---------------------------------------------------------------------------------
 
-    def _followed(self, trace: _Trace, rows: int) -> Counter[str]:
+    def _followed(self, trace: _Trace, known: SpilledRows, spill: Spill) -> Counter[str]:
         """How many rows refer to what is there, and how many do not."""
-        parts = -(-rows // PART_ROWS)
+        refers = self._spilled(trace.refers, spill, known.parts)
         total: Counter[str] = Counter()
-        for part in range(parts):
-            own = [some[some % np.uint64(parts) == part] for some in self._digests(trace.refers)]
-            wanted, times = np.unique(np.concatenate([NONE, *own]), return_counts=True)
-            if not len(wanted):
-                continue
-            found = np.zeros(len(wanted), np.bool_)
-            for known in self._digests(trace.known):
-                places = np.minimum(np.searchsorted(wanted, known), len(wanted) - 1)
-                found[places[wanted[places] == known]] = True
-            good = int(times[found].sum())
-            total.update({"resolved": good, "unresolved": int(times.sum()) - good})
+        for number in range(known.parts):
+            there = DigestSet()
+            for rows in known.part(number):
+                there.add(rows[KEY])
+            for rows in refers.part(number):
+                good = int(there.holds(rows[KEY]).sum())
+                total.update({"resolved": good, "unresolved": len(rows) - good})
+        refers.drop()
+        release_memory()
         return total
 
-    def _digests(self, side: _Side) -> Iterator[Digests]:
+    def _spilled(self, side: _Side, spill: Spill, parts: int) -> SpilledRows:
         """Digests of a table's rows; files that cannot be read are counted elsewhere."""
+        found = spill.rows((), parts)
         names = list(dict.fromkeys((*side.columns, *side.also)))
         for record in self._store.files(side.table):
             try:
                 with pq.ParquetFile(record.path, filesystem=self._store.files_of_store.arrow()) as file:
                     if set(names) <= set(file.schema_arrow.names):
-                        for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=names):
-                            yield side.digests(pa.Table.from_batches([batch]))
+                        for batch in row_batches(file, names, _BATCH_ROWS):
+                            found.add(side.digests(batch))
             except (pa.ArrowException, OSError):
                 continue
+        return found
 
 
 def _area(table: str) -> str:

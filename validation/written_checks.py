@@ -11,7 +11,7 @@ from validation.suites import IN_SET
 from validation.written_judge import WrittenJudge
 from validation.written_rules import Rule, Value
 
-WAITING: Final = 100_000
+WAITING: Final = 20_000
 """Values that wait for the judge, of all columns together."""
 
 

@@ -391,9 +391,8 @@ def test_what_was_released_wrongly_is_counted(
 def test_rows_are_counted_alike_in_however_many_parts(
     report: Report, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("transforms.report_released.PART_ROWS", 1)
-    monkeypatch.setattr("transforms.report_sealed.SHARD_ROWS", 1)
-    monkeypatch.setattr("transforms.written_traces.PART_ROWS", 1)
+    monkeypatch.setattr("transforms.spilled_rows.PART_ROWS", 1)
+    monkeypatch.setattr("transforms.spilled_rows._CHUNK_ROWS", 3)
     assert report_json(build_report(request(world))) == report_json(report)
 
 
