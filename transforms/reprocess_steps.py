@@ -31,6 +31,7 @@ from transforms.reprocess_selection import Choice
 from transforms.reprocess_settings import ReprocessSettings
 from transforms.reprocess_tasks import Task, tasks_of
 from transforms.reprocess_told import Told
+from transforms.store import Store
 
 TASKS: Final = "tasks"
 TOLD: Final = "told"
@@ -58,13 +59,18 @@ class ChooseSealed(beam.PTransform[Any, Any]):
 def _choose(settings: ReprocessSettings, contracts: ContractSet) -> Iterator[Any]:
     with value_free("choose"):
         store = settings.opened()
-        choice = Choice(store, contracts.by_event, MENDABLE, settings.first_item, settings.first_reject)
+        choice = choice_of(store, settings, contracts)
         tasks = tasks_of(store, choice, settings.rows_a_task)
         if tasks:
             leave_entry(store.files_of_store, f"{settings.run_id}-begun", _begun(settings))
     yield beam.pvalue.TaggedOutput(TOLD, choice.told)
     for task in tasks:
         yield beam.pvalue.TaggedOutput(TASKS, task)
+
+
+def choice_of(store: Store, settings: ReprocessSettings, contracts: ContractSet) -> Choice:
+    """What may be taken in again."""
+    return Choice(store, contracts.by_event, MENDABLE, settings.first_item, settings.first_reject)
 
 
 def _begun(settings: ReprocessSettings) -> dict[str, Any]:
@@ -253,4 +259,4 @@ def _commit(
         commit_reprocessing(settings, seal_of(keys), whole, done, rewritten)
 
 
-__all__ = ["TASKS", "TOLD", "ChooseSealed", "CommitReprocessing", "TakeIn", "WriteAnew"]
+__all__ = ["TASKS", "TOLD", "ChooseSealed", "CommitReprocessing", "TakeIn", "WriteAnew", "choice_of"]

@@ -88,3 +88,9 @@ def wait_for(terminal: Terminal, words: str) -> None:
     while words not in terminal.getvalue():
         assert time.monotonic() < deadline, terminal.getvalue()[:300]
         time.sleep(0.01)
+
+
+def test_words_tell_of_items_that_are_opened() -> None:
+    with progress_shown(False):
+        PROGRESS.add_opened(2_500)
+        assert _words() == "opened 2,500 items"
