@@ -15,11 +15,14 @@ GCP_TESTS := tests/unit/transforms/test_store_conformance.py tests/unit/transfor
 	tests/unit/transforms/test_bigquery_load.py tests/unit/transforms/test_key_providers.py \
 	tests/pipeline/test_cloud_store.py tests/pipeline/test_dataflow.py
 
+FLINK := deploy/flink/target
+FLINK_STAMP := $(FLINK)/.set-up
+
 DEMO := demo-output
 BENCH ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-gcp lint bench clean
+.PHONY: help setup demo test test-gcp test-engines flink lint bench clean
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):[^#]*## /  \1\t/p' $(firstword $(MAKEFILE_LIST))
@@ -53,6 +56,22 @@ $(GCP_STAMP): setup.py constraints.txt deploy/dataflow/constraints.txt
 		--constraint deploy/dataflow/constraints.txt --editable '.[dev,gcp,kms]'
 	@touch $(GCP_STAMP)
 
+# Without Java or Maven there is no engine to test: that is said, and is no failure.
+test-engines: $(STAMP) ## Run the tests on a Flink cluster of this machine (needs java and mvn; some minutes).
+	@if command -v java >/dev/null && command -v mvn >/dev/null; then \
+		$(MAKE) --no-print-directory flink && COFFERDAM_TEST_ENGINES=1 $(BIN)/python -m pytest -rs tests/engines; \
+	else echo "Not tested: Flink needs java (11 or 17) and mvn, and one of them is not here."; fi
+
+flink: $(FLINK_STAMP) ## Fetch Flink and Beam's job service for it into deploy/flink/target (needs java and mvn).
+
+$(FLINK_STAMP): deploy/flink/pom.xml deploy/flink/requirements.txt | $(STAMP)
+	@echo "Fetching Flink and Beam's job service (some 400 MB)"
+	@mvn --batch-mode --quiet --file deploy/flink/pom.xml package
+	@rm -rf $(FLINK)/flink
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target $(FLINK)/flink \
+		--requirement deploy/flink/requirements.txt
+	@touch $(FLINK_STAMP)
+
 lint: $(STAMP) ## Check style, format and types.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -62,4 +81,4 @@ bench: $(STAMP) ## Measure against a naive pipeline and DuckDB (several minutes;
 	@$(BIN)/python -m benchmarks.run $(BENCH)
 
 clean: ## Delete .venv and whatever tools left behind.
-	rm -rf $(VENV) $(GCP) $(DEMO) build dist ./*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	rm -rf $(VENV) $(GCP) $(FLINK) $(DEMO) build dist ./*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
