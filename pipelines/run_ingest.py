@@ -6,7 +6,7 @@ import logging
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,11 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 
 from pipelines.beam_options import is_in_process
-from pipelines.engines import absolute, refuse_not_outliving, run_to_commit, runs_elsewhere
+from pipelines.engines import refuse_not_outliving, run_to_commit, runs_elsewhere
 from pipelines.ingest import build_ingest
 from pipelines.progress_display import progress_shown
 from pipelines.versions import software_version
+from pipelines.worker_paths import as_workers_see_it
 from schemas import errors
 from schemas.contract import load_contracts
 from schemas.contract_lint import contract_files
@@ -83,7 +84,7 @@ def run_ingest(request: IngestRequest, *, show_progress: bool) -> dict[str, Any]
             "CANARIES_NOT_LOCAL",
             "canaries are searched for in a local store only; run once on one, with some",
         )
-    request = _as_workers_see_it(request)
+    request = as_workers_see_it(request)
     if not request.wait:
         refuse_not_outliving(request.beam_arguments)
     contracts = load_contracts(contract_files(request.contract_files))
@@ -117,14 +118,6 @@ def run_ingest(request: IngestRequest, *, show_progress: bool) -> dict[str, Any]
         if not whole:
             append_to_log(run_id, request.store, keys)
     return committed_ledger(Store.open(request.store, seal_of(keys)), run_id)
-
-
-def _as_workers_see_it(request: IngestRequest) -> IngestRequest:
-    """The request with paths that are found from any folder, where work is done elsewhere."""
-    if not runs_elsewhere(request.beam_arguments):
-        return request
-    patterns = tuple(map(absolute, request.patterns))
-    return replace(request, patterns=patterns, store=absolute(request.store), keys=request.keys.absolute())
 
 
 @contextmanager
