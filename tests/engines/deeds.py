@@ -10,7 +10,10 @@ from typing import Any, Final
 
 from pipelines.run_erase import EraseOptions, run_erase
 from tests.pipeline.kill_worlds import ADA, BOB, EVE, SECRETS, State, state
+from tests.pipeline.kill_worlds import DEEDS as KILLED
 from tests.pipeline.release_world import AS_OF, Event, World, chat, meeting
+from tests.pipeline.reprocess_world import reprocess
+from tests.pipeline.support import opened
 from transforms.store import Store
 
 Beam = tuple[str, ...]
@@ -56,12 +59,23 @@ def erase(world: World, beam: Beam) -> dict[str, Any]:
     return run_erase(options, show_progress=False)
 
 
-DEEDS: Final = MappingProxyType({"run": ingest, "release": release, "erase": erase})
+def take_in_again(world: World, beam: Beam) -> dict[str, Any]:
+    """What a poor contract did not know is taken in again under a rich one, in many tasks."""
+    return reprocess(world.store, world.keys, world.folder / "rich", beam_arguments=beam, rows_a_task=2)
+
+
+DEEDS: Final = MappingProxyType(
+    {"run": ingest, "release": release, "erase": erase, "reprocess": take_in_again}
+)
 BEFORE: Final = MappingProxyType({"run": (), "release": ("run",), "erase": ("run", "release")})
+LIFE: Final = ("run", "release", "erase")
+"""Deeds that are done one after the other in one world."""
 
 
 def prepared(name: str, folder: Path, keys: Path) -> World:
     """A world in which a deed can be done; what comes before it was done in this process."""
+    if name == "reprocess":
+        return KILLED[name].prepare(folder, keys)
     world = begin(folder, keys)
     for before in BEFORE[name]:
         DEEDS[before](world, ())
@@ -80,16 +94,21 @@ def said(name: str, ledger: dict[str, Any]) -> dict[str, Any]:
         "run": ("outcomes", "by_type", "items", "drift", "misfits", "dropped", "records", "bytes_read"),
         "release": ("released", "outcomes", "decisions"),
         "erase": ERASED,
+        "reprocess": tuple(sorted({*ledger} - {"run_id", "decision_id"})),
     }
     return {each: ledger[each] for each in names[name]}
 
 
 def kept(world: World) -> State:
     """All that the store keeps; of what names files and keys, the number of rows."""
-    return {
+    found = {
         name: Counter({"rows": rows.total()}) if name.startswith("tombstones/") else rows
         for name, rows in state(world).items()
     }
+    # Parts of an item stand in the order in which their decoder came to know their fields.
+    parts = opened(world.store, world.keys).items.items()
+    found["opened items"] = Counter(repr((item, sorted(each))) for item, each in parts)
+    return found
 
 
 def decided(world: World) -> Counter[str]:

@@ -1,0 +1,172 @@
+"""Flink does what this process does: the same rows, decisions and counts, whatever of it is killed.
+
+``make test-engines`` fetches what is needed and runs these tests; they are left out of ``make test``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from pipelines.cli import cli
+from tests.engines.deeds import DEEDS, LIFE, Beam, begin, decided, differing, kept, logged, prepared, said
+from tests.engines.engine_faults import VICTIMS, campaign, copied
+from tests.engines.flink_cluster import Cluster, cluster, lacking, wait_for
+from tests.pipeline.kill_worlds import leaks, unnamed
+from tests.pipeline.release_world import World
+from tests.pipeline.support import RECEIVED, comparable, opened
+from transforms.keys import create_key_directory
+from transforms.store import Store
+
+WANTED = "COFFERDAM_TEST_ENGINES"
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(WANTED not in os.environ, reason="engines are tested by make test-engines"),
+    pytest.mark.skipif(WANTED in os.environ and lacking() is not None, reason=str(lacking())),
+]
+
+SEVERAL: Beam = ("--direct_num_workers", "2", "--direct_running_mode", "multi_processing")
+OF_THE_RUN = ("run_id", "records_seen")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("engines")
+    create_key_directory(folder / "keys", created=RECEIVED)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def flink(folder: Path) -> Iterator[Cluster]:
+    """One job manager, two task managers and a job service."""
+    with cluster(folder / "cluster") as made:
+        yield made
+
+
+@dataclass
+class Lived:
+    """A world in which everything was done, and the ledgers of it."""
+
+    world: World
+    ledgers: dict[str, dict[str, Any]]
+
+
+def lived(folder: Path, name: str, beam: Beam) -> Lived:
+    world = begin(folder / name, folder / "keys")
+    return Lived(world, {deed: said(deed, do(world, beam)) for deed, do in DEEDS.items() if deed in LIFE})
+
+
+@pytest.fixture(scope="module")
+def in_process(folder: Path) -> Lived:
+    return lived(folder, "in-process", ())
+
+
+@pytest.mark.parametrize("engine", ["several processes", "flink"])
+def test_runs_releases_and_erasures_are_the_same(
+    engine: str, folder: Path, in_process: Lived, flink: Cluster
+) -> None:
+    found = lived(folder, engine, flink.beam_arguments() if engine == "flink" else SEVERAL)
+    assert found.ledgers == in_process.ledgers
+    assert found.ledgers["release"]["released"] == found.ledgers["erase"]["items"] == 20
+    assert differing(kept(found.world), kept(in_process.world)) == (0, 0)
+    assert decided(found.world) == decided(in_process.world)
+    assert len(Store.open(found.world.store).snapshot.manifests) == 3
+    assert (unnamed(found.world), leaks(found.world)) == (set(), 0)
+    assert logged(flink.folder / "logs") == 0
+
+
+@pytest.mark.parametrize("engine", ["several processes", "flink"])
+def test_reprocessings_are_the_same(engine: str, folder: Path, flink: Cluster) -> None:
+    where = folder / f"reprocess {engine}"
+    plain = prepared("reprocess", where / "plain", folder / "keys")
+    other = copied(plain, where / "other")
+    beam = flink.beam_arguments() if engine == "flink" else SEVERAL
+    ledgers = [said("reprocess", DEEDS["reprocess"](*each)) for each in ((plain, ()), (other, beam))]
+    assert ledgers[0] == ledgers[1]
+    assert ledgers[0]["outcomes"]["moved"]
+    assert differing(kept(other), kept(plain)) == (0, 0)
+    assert len(Store.open(other.store).snapshot.manifests) == len(Store.open(plain.store).snapshot.manifests)
+    assert (leaks(other), logged(flink.folder / "logs")) == (0, 0)
+
+
+def command(*words: object) -> Result:
+    return CliRunner().invoke(cli, [str(word) for word in words])
+
+
+@pytest.fixture(scope="module")
+def generated(folder: Path) -> Path:
+    made = command("generate", "--events", 2000, "--seed", 5, "--output", folder / "events")
+    assert made.exit_code == 0, made.output
+    return folder / "events"
+
+
+def the_same(store: Path, keys: Path) -> dict[str, list[str]]:
+    """All that a store says, the parts of an item in any order: they stand in that of their decoder."""
+    parts = opened(store, keys).items.items()
+    return {
+        **comparable(store, keys),
+        "opened items": sorted(repr((item, sorted(each))) for item, each in parts),
+    }
+
+
+def committed(store: Path, run_id: str) -> dict[str, Any]:
+    """What ``cofferdam ledger`` says as soon as a run is committed that nobody has waited for."""
+    found: list[Result] = []
+
+    def ends() -> bool:
+        found.append(command("ledger", "--store", store, "--run", run_id, "--json"))
+        assert found[-1].exit_code in (0, 3), found[-1].output
+        return found[-1].exit_code == 0
+
+    wait_for(ends, "commit", 180)
+    said: dict[str, Any] = json.loads(found[-1].output)
+    return said
+
+
+def test_generated_events_come_to_the_same_although_nobody_waits(
+    generated: Path, folder: Path, flink: Cluster
+) -> None:
+    ledgers = []
+    for name, beam in (("plain", ()), ("left", (*flink.beam_arguments(), "--no-wait"))):
+        store = folder / f"generated-{name}"
+        run = ["run", "--input", generated / "events", "--store", store, "--keys", folder / "keys/ingest"]
+        ended = command(*run, "--split-bytes", 200_000, "--json", *beam)
+        assert ended.exit_code == 0, ended.output
+        answer = json.loads(ended.output)
+        ledgers.append(committed(store, answer["run_id"]))
+        assert beam == () or answer == {"run_id": answer["run_id"], "submitted": True}
+    plain, left = (said("run", ledger) for ledger in ledgers)
+    assert left == plain
+    plain_rows, left_rows = (
+        the_same(folder / f"generated-{name}", folder / "keys") for name in ("plain", "left")
+    )
+    assert [table for table in plain_rows if left_rows.get(table) != plain_rows[table]] == []
+    assert left_rows.keys() == plain_rows.keys()
+
+
+def test_a_launch_has_logged_its_commit_when_the_job_has_ended(folder: Path, flink: Cluster) -> None:
+    until = time.monotonic() + 60
+    while flink.job().state == "RUNNING" and time.monotonic() < until:
+        time.sleep(0.2)
+    verified = command("audit", "verify", "--store", folder / "generated-left")
+    assert verified.exit_code == 0, verified.output
+
+
+@pytest.mark.parametrize("victim", VICTIMS)
+@pytest.mark.parametrize("deed", DEEDS)
+def test_nothing_is_lost_or_doubled_when_something_is_killed(
+    deed: str, victim: str, folder: Path, flink: Cluster
+) -> None:
+    where = folder / f"{deed}-{victim}"
+    where.mkdir()
+    found = campaign(flink, deed, victim, [0.4], where)
+    assert found.kills + found.late == 1
+    assert found.clean, found
