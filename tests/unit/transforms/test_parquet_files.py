@@ -94,6 +94,16 @@ def test_sealed_bytes_are_in_no_statistics(tmp_path: Path) -> None:
     assert (tmp_path / record.path).read_bytes().count(b"SECRET-BYTES") == 3
 
 
+def test_statistics_are_kept_where_they_tell_row_groups_apart(tmp_path: Path) -> None:
+    with writer(tmp_path) as made:
+        made.append(calls([1, 2, 3]))
+        (record,) = made.close()
+    group = pq.read_metadata(tmp_path / record.path).row_group(0)
+    chunks = {group.column(at).path_in_schema: group.column(at) for at in range(group.num_columns)}
+    assert chunks["event_time"].is_stats_set
+    assert not chunks["meeting"].is_stats_set
+
+
 def test_rows_stream_in_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parquet_files, "ROW_GROUP_ROWS", 100)
     with writer(tmp_path) as made:
