@@ -13,7 +13,8 @@ GCP := .venv-gcp
 GCP_STAMP := $(GCP)/.set-up
 GCP_TESTS := tests/unit/transforms/test_store_conformance.py tests/unit/transforms/test_store_cloud.py \
 	tests/unit/transforms/test_bigquery_load.py tests/unit/transforms/test_key_providers.py \
-	tests/pipeline/test_cloud_store.py tests/pipeline/test_dataflow.py
+	tests/unit/transforms/test_cloud_places.py \
+	tests/pipeline/test_cloud_store.py tests/pipeline/test_cloud_life.py tests/pipeline/test_dataflow.py
 
 FLINK := deploy/flink/target
 FLINK_STAMP := $(FLINK)/.set-up

@@ -40,7 +40,7 @@ def refuse_misspelt(arguments: Sequence[str]) -> None:
             raise _unknown(argument, ours)
     known, options, left = _parsed(arguments)
     if is_dataflow(options.runner) and context:
-        refuse_out_of_reach(context.command.name or "", str(context.params.get("store", "")))
+        refuse_out_of_reach(context.command.name or "", context.params)
     # Beam itself knows all options for Dataflow.
     has_own_options = not is_in_process(options.runner) and not is_dataflow(options.runner)
     _refuse_left(left, ours, known, has_own_options=has_own_options)

@@ -18,6 +18,7 @@ from pipelines.consent_registry import (
     require_attester,
     unused_types,
 )
+from pipelines.option_types import PlaceType
 from schemas.consent_building import EVENT_TYPE_OF_MECHANISM, build_record
 from schemas.consent_files import append_lines, consent_files, read_lines
 from schemas.consent_import import import_records, load_mapping
@@ -26,6 +27,7 @@ from schemas.consent_rows import Identifier, read_identifier, read_time
 from schemas.consent_sets import GRANTORS, RECIPIENTS, WEAK_MECHANISMS
 from schemas.consent_signing import sign_record
 from schemas.errors import EXIT_CONFIGURATION, EXIT_INFRASTRUCTURE, ConfigurationError
+from schemas.places import Place
 from schemas.registry import Registry
 from schemas.registry_attestation import Attestation
 from schemas.registry_files import UNREADABLE, RegistryProblem
@@ -92,16 +94,14 @@ def init(directory: Path) -> None:
 
 
 @consent.command(name="lint")
-@_REGISTRY
-@click.option(
-    "--consents", type=_PATH, metavar="PATH", help="Records to hold against it: a file or a folder."
-)
+@click.option("--registry", "directory", type=PlaceType(), required=True, metavar="DIR", help="The registry.")
+@click.option("--consents", type=PlaceType(), metavar="PATH", help="Records to hold against it.")
 @click.option("--contracts", "contract_files", multiple=True, type=_PATH, metavar="PATH", help="As for run.")
 @click.option("--allow-test-keys", is_flag=True, help="Take keys marked test for keys.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def lint(
-    directory: Path,
-    consents: Path | None,
+    directory: Place,
+    consents: Place | None,
     contract_files: tuple[Path, ...],
     allow_test_keys: bool,
     as_json: bool,
@@ -124,7 +124,7 @@ def lint(
     raise click.exceptions.Exit(_lint_exit_code(problems))
 
 
-def _lint_consents(path: Path, registry: Registry, allow_test_keys: bool) -> list[RegistryProblem]:
+def _lint_consents(path: Place, registry: Registry, allow_test_keys: bool) -> list[RegistryProblem]:
     return [
         problem
         for file in consent_files(path)

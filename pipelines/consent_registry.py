@@ -12,6 +12,7 @@ from schemas.contract import load_contracts
 from schemas.contract_lint import contract_files
 from schemas.errors import ConfigurationError
 from schemas.identifier_types import types_of, unused_in_records, unused_in_registry
+from schemas.places import Place
 from schemas.registry import Registry, load_registry, read_registry
 from schemas.registry_files import POLICIES, FileError, JsonFile, RegistryProblem, read_bytes, read_pins
 from schemas.registry_writing import PrivateKey
@@ -27,7 +28,7 @@ class OpenRegistry:
     policies: Policies = field(repr=False)
 
 
-def open_registry(directory: Path) -> OpenRegistry:
+def open_registry(directory: Place) -> OpenRegistry:
     """Read a registry and build its policies; every purpose has its basis and article in every region.
 
     Raises:
@@ -58,7 +59,7 @@ def policies_of(registry: Registry) -> Policies:
     return policies
 
 
-def lint_registry(directory: Path) -> tuple[Registry | None, list[RegistryProblem]]:
+def lint_registry(directory: Place) -> tuple[Registry | None, list[RegistryProblem]]:
     """A registry as far as it can be read, and everything that is wrong with it, its policies included."""
     registry, problems = read_registry(directory)
     if registry is not None and not any(not each.is_advice for each in problems):
@@ -71,13 +72,13 @@ def lint_registry(directory: Path) -> tuple[Registry | None, list[RegistryProble
     return registry, problems
 
 
-def is_attested(directory: Path) -> bool:
+def is_attested(directory: Place) -> bool:
     """Whether somebody who may has signed for a registry as it is."""
     registry, _ = read_registry(directory)
     return registry is not None and registry.attestation is not None
 
 
-def require_attester(directory: Path, signer: PrivateKey) -> None:
+def require_attester(directory: Place, signer: PrivateKey) -> None:
     """Refuse a key that the registry does not let sign for it.
 
     Raises:
@@ -91,7 +92,7 @@ def require_attester(directory: Path, signer: PrivateKey) -> None:
 
 
 def _regions_without_profile(
-    directory: Path, registry: Registry, policies: Policies
+    directory: Place, registry: Registry, policies: Policies
 ) -> list[RegistryProblem]:
     stated = {region for region in registry.subjects.regions() if region not in policies.profiles}
     name = read_pins(directory)[0].files["subjects"].path
@@ -103,7 +104,7 @@ def _regions_without_profile(
 
 
 def unused_types(
-    directory: Path, consents: Path | None, registry: Registry, contracts: Sequence[Path]
+    directory: Place, consents: Place | None, registry: Registry, contracts: Sequence[Path]
 ) -> list[RegistryProblem]:
     """Notes on types of identifiers, in a registry and in records, that no contract uses.
 
@@ -147,7 +148,7 @@ def _bundled_types() -> frozenset[str]:
     return types_of(load_contracts())
 
 
-def _located(directory: Path, error: ConfigurationError) -> RegistryProblem:
+def _located(directory: Place, error: ConfigurationError) -> RegistryProblem:
     """An error of the policies with the file and line that it is about, as near as its field is found."""
     files = _policy_files(directory)
     where, _, what = error.message.partition(": ")
@@ -162,7 +163,7 @@ def _located(directory: Path, error: ConfigurationError) -> RegistryProblem:
     return RegistryProblem(name, line, where, error.code, what or error.message)
 
 
-def _policy_files(directory: Path) -> dict[str, JsonFile]:
+def _policy_files(directory: Place) -> dict[str, JsonFile]:
     found: dict[str, JsonFile] = {}
     names: tuple[str, ...] = ("purposes", POLICIES)
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,33 +13,49 @@ NEEDED = ("project", "region", "temp_location")
 """Options without which Beam would look around: for a default project, a region, a bucket to make."""
 
 
+OFFERED = ("run", "release", "erase")
+"""Commands of which Dataflow carries the pipelines out."""
+
+
 def is_dataflow(runner: str | None) -> bool:
     """Whether a name, spelt in any way that Beam takes, means Dataflow."""
     return (runner or "").rpartition(".")[2].lower() in ("dataflowrunner", "dataflow")
 
 
-def refuse_out_of_reach(command: str, store: str) -> None:
-    """Refuse what workers of Dataflow cannot see.
+def refuse_out_of_reach(command: str, given: Mapping[str, Any]) -> None:
+    """Refuse what workers of Dataflow cannot do or see.
 
     Args:
         command: Name of the command that is to run there.
-        store: The store's root.
+        given: Values of its parameters.
 
     Raises:
-        ConfigurationError: The command reads records and a registry, and every worker must see new ones
-            (``DATAFLOW_INGEST_ONLY``); or the store is not on Cloud Storage (``DATAFLOW_STORE``).
+        ConfigurationError: The command does not run there (``DATAFLOW_NOT_OFFERED``); the store is not on
+            Cloud Storage (``DATAFLOW_STORE``); or records or registry are not, which every worker reads, to
+            hear what arrives while it works (``DATAFLOW_RECORDS``).
     """
-    if command != "run":
+    if command not in OFFERED:
         raise ConfigurationError(
-            "DATAFLOW_INGEST_ONLY",
-            f"only `run` goes to Dataflow: its workers would not see new records; `{command}` runs on one "
-            "machine, or on Flink with a folder that all workers share, also with a store on gs://",
+            "DATAFLOW_NOT_OFFERED",
+            f"{', '.join(OFFERED)} run on Dataflow, and `{command}` does not; leave --runner away, it works "
+            "with a store on gs:// from any machine",
         )
-    if not store.startswith("gs://"):
+    if not _in_cloud([given.get("store")]):
         raise ConfigurationError(
             "DATAFLOW_STORE",
             "workers of Dataflow reach a store on Cloud Storage only; name gs://BUCKET/FOLDER",
         )
+    releases = command != "run" or given.get("release_keys") is not None
+    if releases and not _in_cloud([*(given.get("consents") or ()), given.get("registry")]):
+        raise ConfigurationError(
+            "DATAFLOW_RECORDS",
+            "workers of Dataflow read consent records and registry on Cloud Storage only, so that they hear "
+            "what arrives meanwhile; name gs://BUCKET/FOLDER for --consents and --registry",
+        )
+
+
+def _in_cloud(places: Iterable[object]) -> bool:
+    return all(str(place).startswith("gs://") for place in places)
 
 
 def refuse_unfit(arguments: Sequence[str]) -> None:

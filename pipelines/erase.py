@@ -16,6 +16,7 @@ import apache_beam as beam
 from pipelines.release import build_decisions
 from transforms.erase_commit import CommitErasure, ErasureSettings, RewriteFiles
 from transforms.erase_due import STAGE, KeepDecisions
+from transforms.erase_passing import read_edits
 from transforms.erase_rows import Edit
 from transforms.keys import ReleaseKeys
 from transforms.manifests import FileRecord
@@ -30,6 +31,7 @@ def build_erase(
     evidence: Sequence[FileRecord],
     facts: Mapping[str, Any],
     keys: ReleaseKeys,
+    kept: Sequence[str] = (),
 ) -> None:
     """Put the erasure pipeline together.
 
@@ -40,12 +42,14 @@ def build_erase(
         evidence: Files of tombstones, erased events and recalls, written before.
         facts: What the run states about itself.
         keys: The reading side's keys; they travel as a path.
+        kept: Paths of files that workers read the edits from, so that they do not travel in the graph.
     """
-    rewritten = (
-        pipeline
-        | "Edits" >> beam.Create(list(edits), reshuffle=False)
-        | "RewriteFiles" >> RewriteFiles(settings)
-    )  # Rewritten
+    if kept:
+        paths = pipeline | "Kept" >> beam.Create(list(kept), reshuffle=False)
+        todo = paths | "ReadEdits" >> beam.FlatMap(read_edits, settings.store, keys).with_output_types(Edit)
+    else:
+        todo = pipeline | "Edits" >> beam.Create(list(edits), reshuffle=False)  # Edit
+    rewritten = todo | "RewriteFiles" >> RewriteFiles(settings)  # Rewritten
     _ = pipeline | "Commit" >> CommitErasure(settings, keys, tuple(evidence), facts, tuple(edits), rewritten)
 
 

@@ -9,9 +9,10 @@ from typing import Any
 import click
 
 from pipelines.command_errors import reported
-from pipelines.option_types import PatientCommand
+from pipelines.option_types import PatientCommand, PlaceType
 from pipelines.quiet_start import quiet_start
 from schemas.consent_sets import RECIPIENTS
+from schemas.places import Place
 
 _PATH = click.Path(path_type=Path)
 
@@ -30,11 +31,11 @@ _PATH = click.Path(path_type=Path)
     "--consents",
     multiple=True,
     required=True,
-    type=_PATH,
+    type=PlaceType(),
     metavar="PATH",
     help="The records that the release read; may be given several times.",
 )
-@click.option("--registry", required=True, type=_PATH, metavar="DIR", help="The registry.")
+@click.option("--registry", required=True, type=PlaceType(), metavar="DIR", help="The registry.")
 @click.option("--purpose", required=True, metavar="P", help="Registered purpose.")
 @click.option("--recipient", required=True, type=click.Choice(RECIPIENTS), help="Who is to receive it.")
 @click.option("--output", required=True, type=_PATH, metavar="DIR", help="A new folder for Parquet files.")
@@ -42,8 +43,8 @@ _PATH = click.Path(path_type=Path)
 def export_telemetry(
     store: str,
     keys_path: Path,
-    consents: tuple[Path, ...],
-    registry: Path,
+    consents: tuple[Place, ...],
+    registry: Place,
     purpose: str,
     recipient: str,
     output: Path,

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from schemas.errors import CofferdamError
+from schemas.places import Place
+
+if TYPE_CHECKING:
+    _ParamType = click.ParamType[Any]
+else:  # older versions of click name no type here
+    _ParamType = click.ParamType
 
 _SEVERAL = 2
 
@@ -32,6 +40,27 @@ def store_path(value: str | Path) -> str | Path:
     As a path, an address would lose a slash.
     """
     return value if "://" in str(value) else Path(value)
+
+
+class PlaceType(_ParamType):
+    """A file or folder that is only read: a path, or an address on Cloud Storage as it was given."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Place:
+        """Read the path or address.
+
+        Raises:
+            click.BadParameter: It is the address of something else.
+        """
+        if not isinstance(value, str) or "://" not in value:
+            return Path(value)
+        from transforms.cloud_places import place_at
+
+        try:
+            return place_at(value)
+        except CofferdamError as error:
+            self.fail(error.message, param, ctx)
 
 
 class PatientCommand(click.Command):

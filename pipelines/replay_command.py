@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipelines.command_errors import reported
-from pipelines.option_types import PatientCommand
+from pipelines.option_types import PatientCommand, PlaceType
 from pipelines.quiet_start import quiet_start
 from schemas.errors import EXIT_PROMISE_BROKEN
 
@@ -34,11 +34,13 @@ _MISSING = {
     "--consents",
     required=True,
     multiple=True,
-    type=_PATH,
+    type=PlaceType(),
     metavar="PATH",
     help="Signed consent records: a file or a folder; may be given several times.",
 )
-@click.option("--registry", required=True, type=_PATH, metavar="DIR", help="The registry, as it was then.")
+@click.option(
+    "--registry", required=True, type=PlaceType(), metavar="DIR", help="The registry, as it was then."
+)
 @click.option("--case-id", metavar="ID", help="The case, if the decision was for a single case.")
 @click.option("--approver", "approvers", multiple=True, metavar="ID", help="Who approved the case.")
 @click.option("--export-to", metavar="PLACE", help="Where the content was to be taken.")

@@ -22,6 +22,7 @@ from pipelines.report_decided import (
 from pipelines.report_measures import measures_shown
 from schemas.consent_rows import read_time
 from schemas.errors import ConfigurationError, InfrastructureFault
+from schemas.places import Place
 from transforms.bounded_reading import release_memory
 from transforms.manifest_seal import seal_of
 from transforms.report_collected import collected, named, separation
@@ -76,7 +77,7 @@ class ReportRequest:
     store: str
     as_of: datetime
     live_days: int = 30
-    registry: Path | None = None
+    registry: Place | None = None
     keys: Path | None = None
     period: Period = field(default_factory=Period)
     commits: int | None = None
@@ -103,7 +104,7 @@ def build_report(request: ReportRequest) -> Report:
     return _Parts(request, view, opened, policies, released).report()
 
 
-def _registry(folder: Path, signer: str | None) -> OpenRegistry:
+def _registry(folder: Place, signer: str | None) -> OpenRegistry:
     opened = open_registry(folder)
     attestation = opened.registry.attestation
     if signer is not None and (attestation is None or attestation.thumbprint != signer):

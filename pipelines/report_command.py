@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipelines.command_errors import reported
+from pipelines.option_types import PlaceType
 from pipelines.quiet_start import quiet_start
 from schemas.errors import EXIT_PROMISE_BROKEN, ConfigurationError
 
@@ -30,7 +31,7 @@ _LIVE_HELP = "How long sealed items may live, as `cofferdam erase` was told."
 
 @click.group(name="report", invoke_without_command=True)
 @click.option("--store", metavar="DIR", help="The store.")
-@click.option("--registry", type=_PATH, metavar="DIR", help=_REGISTRY_HELP)
+@click.option("--registry", type=PlaceType(), metavar="DIR", help=_REGISTRY_HELP)
 @click.option(
     "--registry-signer",
     metavar="THUMBPRINT",
@@ -216,7 +217,7 @@ def _told(made: Report, out: Path | None, *, own_contracts: bool) -> str:
 @report.command(name="verify")
 @click.argument("file", type=_PATH, metavar="REPORT.json")
 @click.option("--store", required=True, metavar="DIR", help="The store.")
-@click.option("--registry", type=_PATH, metavar="DIR", help="The registry that it was made with.")
+@click.option("--registry", type=PlaceType(), metavar="DIR", help="The registry that it was made with.")
 @click.option("--registry-signer", metavar="THUMBPRINT", help="As for `report`.")
 @click.option("--contracts", multiple=True, type=_PATH, metavar="PATH", help="As for run.")
 @click.option("--keys", type=_PATH, metavar="DIR", help=_KEYS_HELP)

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow as pa
@@ -21,6 +20,7 @@ from pipelines.run_ingest import make_pipeline, our_errors
 from pipelines.versions import software_version
 from schemas.contract import ContractSet, load_contracts
 from schemas.contract_lint import contract_files
+from schemas.places import Place
 from schemas.tables import ERASED_EVENTS, RECALLS, TOMBSTONES
 from transforms.audit_append import append_to_log, resume_log
 from transforms.audit_entries import ERASURE, leave_entry, stated
@@ -29,6 +29,7 @@ from transforms.erase_check import ErasureCheck, check_erased
 from transforms.erase_commit import ErasureSettings, delete_replaced, delete_unnamed
 from transforms.erase_due import Due, copies_over, evidence, find_due, purposes_to_ask
 from transforms.erase_orders import Order, delete_drafts, finish_orders, people_of, read_orders, write_order
+from transforms.erase_passing import delete_passed, edits_kept, folder_for_decisions
 from transforms.erase_plan import ErasurePlan, Planner, due_by_age, held_keys
 from transforms.erase_reach import (
     TIME_TO_LIVE_OVER,
@@ -79,8 +80,8 @@ class EraseOptions:
 
     store: str
     keys: Path
-    consents: tuple[Path, ...]
-    registry: Path
+    consents: tuple[Place, ...]
+    registry: Place
     as_of: str
     subjects: tuple[str, ...] = field(default=(), repr=False)
     all_due: bool = False
@@ -184,6 +185,7 @@ class _Erasure:
         delete_drafts(files)
         write_order(files, self._keys, order)
         delete_unnamed(store)
+        delete_passed(files)
         after = self._carry_out(store, plan, ledger, show_progress)
         checked = self._finish(after, plan, [*orders, order])
         return {
@@ -230,7 +232,8 @@ class _Erasure:
         if not purposes:
             return
         rules = replace(self._rules, request=replace(self._rules.request, purposes=purposes))
-        with TemporaryDirectory(prefix="cofferdam-") as log:
+        elsewhere = runs_elsewhere(self._options.beam_arguments)
+        with folder_for_decisions(store, self._run_id, elsewhere=elsewhere) as log:
             Store.open_or_create(log)
             settings = ReleaseSettings(
                 store=self._options.store,
@@ -244,7 +247,6 @@ class _Erasure:
             with progress_shown(show_progress), our_errors():
                 pipeline = make_pipeline(self._options.beam_arguments)
                 build_due(pipeline, settings, log, rules, self._keys)
-                elsewhere = runs_elsewhere(self._options.beam_arguments)
                 run_to_commit(pipeline, log, self._run_id, elsewhere=elsewhere)
             decided = Store.open(log)
             self._due = find_due(store, decided, purposes, whole=purposes == registered)
@@ -257,13 +259,16 @@ class _Erasure:
             return store
         begun = {"type": ERASURE, "run_id": self._run_id, "state": "begun"}
         leave_entry(store.files_of_store, f"{self._run_id}-begun", begun)
-        with _uncommitted_deleted(store):
+        elsewhere = runs_elsewhere(self._options.beam_arguments)
+        with (
+            _uncommitted_deleted(store),
+            edits_kept(store, self._keys, self._run_id, plan.edits, elsewhere=elsewhere) as kept,
+        ):
             evidence = self._evidence(store, plan)
             settings = ErasureSettings(self._options.store, self._run_id, store.snapshot.last_digest)
             with progress_shown(show_progress), our_errors():
                 pipeline = make_pipeline(self._options.beam_arguments)
-                build_erase(pipeline, settings, plan.edits, evidence, self._facts(ledger), self._keys)
-                elsewhere = runs_elsewhere(self._options.beam_arguments)
+                build_erase(pipeline, settings, plan.edits, evidence, self._facts(ledger), self._keys, kept)
                 run_to_commit(pipeline, self._options.store, self._run_id, elsewhere=elsewhere)
         after = store.refreshed()
         delete_unnamed(after)  # what an engine has written twice

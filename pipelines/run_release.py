@@ -13,6 +13,7 @@ from pipelines.progress_display import progress_shown
 from pipelines.release import build_release
 from pipelines.run_ingest import committed_ledger, make_pipeline, our_errors
 from pipelines.versions import software_version
+from schemas.places import Place
 from schemas.tables import RELEASED
 from transforms.audit_append import append_to_log, resume_log
 from transforms.audit_entries import RELEASE, leave_entry
@@ -47,8 +48,8 @@ class ReleaseOptions:
 
     store: str
     keys: Path
-    consents: tuple[Path, ...]
-    registry: Path
+    consents: tuple[Place, ...]
+    registry: Place
     request: ReleaseRequest
     allow_test_keys: bool = False
     pins: Path | None = None

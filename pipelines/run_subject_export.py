@@ -17,6 +17,7 @@ from pipelines.versions import software_version
 from schemas.contract import ContractSet, load_contracts
 from schemas.contract_lint import contract_files
 from schemas.errors import ConfigurationError
+from schemas.places import Place
 from schemas.registry import Registry
 from schemas.registry_attestation import require_signer
 from schemas.tables import OPENINGS
@@ -77,8 +78,8 @@ class SubjectOptions:
 
     store: str
     keys: Path
-    consents: tuple[Path, ...]
-    registry: Path
+    consents: tuple[Place, ...]
+    registry: Place
     subject: str = field(repr=False)
     as_of: str
     output: Path | None

@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
+from pipelines.option_types import PlaceType
+
 _PATH = click.Path(path_type=Path)
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -19,11 +21,17 @@ def records_and_registry(*, required: bool) -> tuple[Callable[[_Command], _Comma
             "--consents",
             multiple=True,
             required=required,
-            type=_PATH,
+            type=PlaceType(),
             metavar="PATH",
-            help="Signed consent records: a file or a folder; may be given several times.",
+            help="Signed consent records: a file or a folder, also on gs://; may be given several times.",
         ),
-        click.option("--registry", required=required, type=_PATH, metavar="DIR", help="The registry."),
+        click.option(
+            "--registry",
+            required=required,
+            type=PlaceType(),
+            metavar="DIR",
+            help="The registry, also on gs://.",
+        ),
     )
 
 

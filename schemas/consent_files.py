@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from schemas.consent_rows import read_time
 from schemas.consent_signing import VerifiedRecord
 from schemas.errors import InfrastructureFault
+from schemas.places import Place, PlaceWithListing
 from schemas.tables import DISTINCT, column
 
 _MICROSECONDS: Final = pa.timestamp("us", tz="UTC")
@@ -122,17 +123,30 @@ def _cell(value: object, wanted: pa.DataType) -> object:
     return value if isinstance(value, bool if pa.types.is_boolean(wanted) else str) else None
 
 
-def consent_files(path: Path) -> list[Path]:
-    """The files of records at a path: the file itself, or every ``.jsonl`` and ``.parquet`` below a folder.
+def consent_files(path: Place) -> list[Place]:
+    """The files of records at a place: the file itself, or every ``.jsonl`` and ``.parquet`` below a folder.
 
     Raises:
         InfrastructureFault: ``CONSENTS_UNREADABLE``: there is none, or something in the folder is not read
             and may hold a no.
     """
-    found = [path] if path.is_file() else sorted(_records_below(path))
+    found: list[Place]
+    if isinstance(path, Path):
+        found = [path] if path.is_file() else [*sorted(_records_below(path))]
+    else:
+        found = _records_listed(cast(PlaceWithListing, path))
     if not found:
         raise _unreadable(f"no records at {path}; name a .jsonl or .parquet file, or a folder of such")
     return found
+
+
+def _records_listed(place: PlaceWithListing) -> list[Place]:
+    listed = sorted(place.files_below(), key=lambda entry: entry[0])
+    if place.is_file():
+        if listed:  # no folder is both; of two things by one name, either could hold a no
+            raise _unreadable(f"{place} is a file, and a folder of files, too; move one of them away")
+        return [place]
+    return [file for below, file in listed if _is_records(file, below)]
 
 
 def _records_below(folder: Path) -> Iterator[Path]:
@@ -140,15 +154,18 @@ def _records_below(folder: Path) -> Iterator[Path]:
         if any((Path(parent) / name).is_symlink() for name in folders):
             raise _unreadable(f"a link in {parent} leads to another folder; name that folder itself, too")
         for file in (Path(parent) / name for name in names):
-            if file.suffix in _RECORDS:
+            if _is_records(file, file.relative_to(folder).as_posix()):
                 yield file
-            elif file.suffix not in _NOTES and not _is_hidden(file.relative_to(folder)):
-                message = f"{file} may hold records and is neither .jsonl nor .parquet; convert or remove it"
-                raise _unreadable(message)
 
 
-def _is_hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
+def _is_records(file: Place, below: str) -> bool:
+    """Whether a file is one of records; what is neither that nor a note nor hidden is refused."""
+    if file.suffix in _RECORDS:
+        return True
+    if file.suffix not in _NOTES and not any(part.startswith(".") for part in below.split("/")):
+        message = f"{file} may hold records and is neither .jsonl nor .parquet; convert or remove it"
+        raise _unreadable(message)
+    return False
 
 
 def _refuse_folder(error: OSError) -> None:
@@ -159,7 +176,7 @@ def _unreadable(message: str) -> InfrastructureFault:
     return InfrastructureFault("CONSENTS_UNREADABLE", message)
 
 
-def read_lines(path: Path) -> Iterator[bytes]:
+def read_lines(path: Place) -> Iterator[bytes]:
     """The records of one file, one a line; blank lines come too, so that line numbers count right.
 
     Raises:
@@ -176,8 +193,8 @@ def read_lines(path: Path) -> Iterator[bytes]:
         raise _unreadable(message) from None
 
 
-def _parquet_lines(path: Path) -> Iterator[bytes]:
-    with pq.ParquetFile(path) as file:
+def _parquet_lines(path: Place) -> Iterator[bytes]:
+    with path.open("rb") as content, pq.ParquetFile(content) as file:
         if "jws" not in file.schema_arrow.names:
             raise ValueError("no records in this file")
         for batch in file.iter_batches(columns=["jws"]):

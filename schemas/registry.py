@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from schemas.consent_record import Party
 from schemas.consent_signing import SigningKey
+from schemas.places import Place
 from schemas.registry_attestation import Attestation, check_attestation
 from schemas.registry_entries import (
     PurposeEntry,
@@ -98,7 +98,7 @@ class Registry:
         return {"keys": keys, "terms": {name: terms.for_decisions() for name, terms in versions.items()}}
 
 
-def load_registry(directory: Path) -> Registry:
+def load_registry(directory: Place) -> Registry:
     """Read a registry, all of it or nothing.
 
     That every purpose has its lawful basis in every region is checked when the policies are built from
@@ -119,7 +119,7 @@ def load_registry(directory: Path) -> Registry:
     return registry
 
 
-def read_registry(directory: Path) -> tuple[Registry | None, list[RegistryProblem]]:
+def read_registry(directory: Place) -> tuple[Registry | None, list[RegistryProblem]]:
     """Read a registry as far as possible, with every problem in it; what cannot be read stays empty."""
     try:
         pins, data = read_pins(directory)
@@ -132,7 +132,7 @@ def read_registry(directory: Path) -> tuple[Registry | None, list[RegistryProble
 class _Reading:
     """One pass over the files of a registry that collects problems."""
 
-    def __init__(self, directory: Path, pins: Pins) -> None:
+    def __init__(self, directory: Place, pins: Pins) -> None:
         self._directory = directory
         self._pins = pins
         self.problems: list[RegistryProblem] = []

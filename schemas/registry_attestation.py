@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from joserfc.jwk import OKPKey
@@ -17,6 +16,7 @@ from joserfc.jwk import OKPKey
 from schemas.consent_record import canonical_bytes
 from schemas.consent_signing import SigningKey, import_public_key, read_token, sign_payload
 from schemas.errors import ConfigurationError
+from schemas.places import Place
 from schemas.registry_files import REGISTRY_FILE, FileError, RegistryProblem, read_bytes, sha256_hex
 
 ATTESTATION_FILE: Final = "registry.jws"
@@ -57,7 +57,7 @@ def attest(content: bytes, key: OKPKey, kid: str) -> bytes:
 
 
 def check_attestation(
-    directory: Path, content: bytes, keys: Mapping[str, SigningKey]
+    directory: Place, content: bytes, keys: Mapping[str, SigningKey]
 ) -> tuple[Attestation | None, list[RegistryProblem]]:
     """Who signed for a registry, and what is wrong with that; no attestation where something is.
 

@@ -10,7 +10,6 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
@@ -18,6 +17,7 @@ from msgspec import Meta, Struct
 
 from schemas.consent_record import HASH_PATTERN, faulty_field
 from schemas.errors import CofferdamError, ConfigurationError, InfrastructureFault
+from schemas.places import Place
 from schemas.strict_json import RecordFault, Value, parse_strict
 
 REGISTRY_FILE: Final = "registry.json"
@@ -193,7 +193,7 @@ def _line_at(data: bytes, position: int) -> int:
     return data.count(b"\n", 0, position) + 1
 
 
-def read_bytes(directory: Path, name: str) -> bytes:
+def read_bytes(directory: Place, name: str) -> bytes:
     """The bytes of a file of the registry.
 
     Raises:
@@ -210,7 +210,7 @@ def read_bytes(directory: Path, name: str) -> bytes:
         raise FileError(RegistryProblem(name, 0, "", UNREADABLE, message)) from None
 
 
-def read_pins(directory: Path) -> tuple[Pins, bytes]:
+def read_pins(directory: Place) -> tuple[Pins, bytes]:
     """The pins of a registry, and the bytes of ``registry.json``.
 
     Raises:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
@@ -30,6 +29,7 @@ from schemas.tables import (
     RELEASED,
 )
 from transforms.audit_facts import audited
+from transforms.cloud_places import place_at
 from transforms.consent_intake import IntakeCounts, plan_records, read_range
 from transforms.decide_telemetry import TelemetryCounts, telemetry_findings, telemetry_ledger
 from transforms.faults import value_free
@@ -73,7 +73,7 @@ def look_again(settings: ReleaseSettings, registry_hash: str) -> Sighting:
         for part in plan_records(settings.consents):
             for line in read_range(part):
                 counts.add_line(line)
-        if load_registry(Path(settings.registry)).registry_hash != registry_hash:
+        if load_registry(place_at(settings.registry)).registry_hash != registry_hash:
             return Sighting(None, "REGISTRY_CHANGED")
     except CofferdamError as error:
         return Sighting(None, error.code)

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -25,8 +24,10 @@ from schemas.consent_rows import read_time
 from schemas.consent_sets import GRANTORS, NEGATIVE_STATUSES, POSITIVE_STATUSES, STATUSES, WAITING_STATUSES
 from schemas.consent_signing import MAX_LINE, RecordVerifier, SigningKey, VerifiedRecord
 from schemas.errors import InfrastructureFault
+from schemas.places import Place, size_of
 from schemas.registry import Registry
 from schemas.tables import UNREADABLE
+from transforms.cloud_places import place_at
 from transforms.pseudonyms import TENANT_TYPE, Pseudonymiser
 
 MEETING_TYPE: Final = "meeting"
@@ -152,17 +153,18 @@ def plan_records(paths: Sequence[str], range_bytes: int = RANGE_BYTES) -> list[R
     Raises:
         InfrastructureFault: ``CONSENTS_UNREADABLE``.
     """
-    files = dict.fromkeys(file for path in paths for file in consent_files(Path(path)))
+    files = dict.fromkeys(file for path in paths for file in consent_files(place_at(path)))
     return [found for file in files for found in _ranges(file, range_bytes)]
 
 
-def _ranges(file: Path, range_bytes: int) -> Iterator[RecordRange]:
+def _ranges(file: Place, range_bytes: int) -> Iterator[RecordRange]:
     try:
         if file.suffix == ".parquet":
-            groups = pq.ParquetFile(file).num_row_groups
+            with file.open("rb") as content, pq.ParquetFile(content) as parquet:
+                groups = parquet.num_row_groups
             yield from (RecordRange(str(file), group, group + 1) for group in range(groups))
             return
-        size = file.stat().st_size
+        size = size_of(file)
     except (OSError, pa.ArrowException):
         raise _unreadable(file) from None
     for start in range(0, size, range_bytes):
@@ -178,7 +180,7 @@ def read_range(part: RecordRange) -> Iterator[bytes]:
     Raises:
         InfrastructureFault: ``CONSENTS_UNREADABLE``.
     """
-    path = Path(part.path)
+    path = place_at(part.path)
     try:
         lines = _parquet_lines(path, part) if path.suffix == ".parquet" else _text_lines(path, part)
         yield from (line for line in lines if line)
@@ -186,7 +188,7 @@ def read_range(part: RecordRange) -> Iterator[bytes]:
         raise _unreadable(path) from None
 
 
-def _text_lines(path: Path, part: RecordRange) -> Iterator[bytes]:
+def _text_lines(path: Place, part: RecordRange) -> Iterator[bytes]:
     with path.open("rb") as file:
         if part.start:
             file.seek(part.start - 1)
@@ -205,8 +207,8 @@ def _skip_line(file: Any) -> None:
         pass
 
 
-def _parquet_lines(path: Path, part: RecordRange) -> Iterator[bytes]:
-    with pq.ParquetFile(path) as file:
+def _parquet_lines(path: Place, part: RecordRange) -> Iterator[bytes]:
+    with path.open("rb") as content, pq.ParquetFile(content) as file:
         if "jws" not in file.schema_arrow.names:
             raise ValueError("no records in this file")
         tokens = file.read_row_group(part.start, columns=["jws"]).column("jws").to_pylist()
@@ -214,7 +216,7 @@ def _parquet_lines(path: Path, part: RecordRange) -> Iterator[bytes]:
     yield from ((token or "null").encode() for token in tokens)
 
 
-def _unreadable(path: Path) -> InfrastructureFault:
+def _unreadable(path: Place) -> InfrastructureFault:
     message = f"{path} cannot be read; check that it exists, its permissions and that it was copied whole"
     return InfrastructureFault("CONSENTS_UNREADABLE", message)
 

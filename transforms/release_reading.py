@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
@@ -14,6 +13,7 @@ import pyarrow.compute as pc
 import transforms.arrow_coder  # noqa: F401 - registers the coder of tables
 from schemas.registry import load_registry
 from schemas.tables import QUARANTINE_ITEMS, RELEASED, ROSTER, SIGNALS
+from transforms.cloud_places import place_at
 from transforms.collector import collector_paused
 from transforms.consent_intake import (
     RECORDS_A_RANGE,
@@ -292,6 +292,6 @@ class ReadAliases(beam.PTransform[Any, Any]):
 
 def _links(_: object, settings: ReleaseSettings, keys: ReleaseKeys) -> Iterator[Keyed]:
     with value_free("read aliases"):
-        registry = load_registry(Path(settings.registry))
+        registry = load_registry(place_at(settings.registry))
         links = alias_table(alias_links(registry, join_pseudonyms(keys)))
         yield from shards_by(links, "pseudonym", settings.digits)

@@ -61,7 +61,7 @@ class ObjectHandler(pafs.FileSystemHandler):
         there = self._look(path)
         if there is None:
             raise FileNotFoundError(path)
-        return pa.PythonFile(_ObjectReader(there, path, self._faults), mode="r")
+        return pa.PythonFile(ObjectReader(there, path, self._faults), mode="r")
 
     def get_file_info_selector(self, selector: pafs.FileSelector) -> NoReturn:
         """Not offered: files are named by manifests, not by folders."""
@@ -78,29 +78,46 @@ class ObjectHandler(pafs.FileSystemHandler):
         raise NotImplementedError
 
 
-class _ObjectReader(io.RawIOBase):
-    """One generation of an object, read in ranges."""
+class ObjectReader(io.RawIOBase):
+    """One generation of an object, read in ranges.
+
+    Args:
+        blob: The object as the client library knows it.
+        path: Its name, for messages.
+        faults: Turns the client library's errors into ours, given what was tried and the path.
+    """
 
     def __init__(self, blob: Any, path: str, faults: Faults) -> None:
         self._size, self._path, self._faults = int(blob.size), path, faults
         self._reader = blob.open("rb", chunk_size=READ_AHEAD)
 
     def readable(self) -> bool:
+        """It is for reading."""
         return True
 
     def seekable(self) -> bool:
+        """It is read anywhere."""
         return True
 
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer; gives the number of bytes."""
+        content = self.read(len(buffer))
+        buffer[: len(content)] = content
+        return len(content)
+
     def read(self, size: int = -1) -> bytes:
+        """At most so many bytes."""
         with self._faults("read", self._path):
             content: bytes = self._reader.read(size)
         return content
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a byte; gives its place."""
         start = {io.SEEK_SET: 0, io.SEEK_CUR: self._reader.tell(), io.SEEK_END: self._size}[whence]
         place: int = self._reader.seek(start + offset)
         return place
 
     def tell(self) -> int:
+        """Place of the next byte."""
         place: int = self._reader.tell()
         return place

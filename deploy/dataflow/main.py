@@ -1,8 +1,10 @@
 """What the template's launcher starts, in the place of the image's entry point."""
 
+import os
+
 from entrypoint import ensure_keys
 
 from pipelines.dataflow_template import main
 
 ensure_keys()
-main()
+main(os.environ["COFFERDAM_SIDE"])

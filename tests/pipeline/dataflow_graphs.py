@@ -1,4 +1,4 @@
-"""The graphs of run and release as Beam's runner for Dataflow hands them to the service, without the service.
+"""The graphs of run, release and erase as Beam's runner for Dataflow hands them over, without the service.
 
     .venv-gcp/bin/python -m tests.pipeline.dataflow_graphs
 
@@ -20,14 +20,19 @@ from apache_beam.portability import common_urns
 from apache_beam.portability.api import beam_runner_api_pb2
 
 from pipelines.consent_registry import open_registry
+from pipelines.erase import build_due, build_erase
 from pipelines.ingest import build_ingest
 from pipelines.release import build_release
 from schemas.contract import load_contracts
-from tests.pipeline.release_world import World
+from schemas.tables import ROSTER
+from tests.pipeline.release_world import AS_OF, World
 from transforms.commit_run import RunSettings
+from transforms.erase_commit import ErasureSettings
+from transforms.erase_reach import Space
+from transforms.erase_rows import Edit
 from transforms.keys import create_key_directory, load_ingest_keys, load_release_keys
 from transforms.pseudonyms import join_pseudonyms
-from transforms.release_rules import make_rules
+from transforms.release_rules import ReleaseRequest, make_rules
 from transforms.release_settings import ReleaseSettings
 
 GOLDENS = Path(__file__).parent / "goldens"
@@ -44,6 +49,8 @@ OPTIONS = (
     "--job_name=golden",
 )
 STORE = "gs://bucket-1/store"
+PSEUDONYM = "0123456789abcdef" * 4
+DRAWN = b"what nobody keeps, of 32 bytes .."
 
 
 def build_run(pipeline: beam.Pipeline, world: World) -> None:
@@ -58,11 +65,36 @@ def build_gate(pipeline: beam.Pipeline, world: World) -> None:
     request, side = world.options().request, load_release_keys(world.keys / "release")
     opened = open_registry(world.registry)
     rules = make_rules(request, opened.registry, opened.policies, join_pseudonyms(side), allow_test_keys=True)
-    settings = ReleaseSettings(STORE, "run", "", (str(world.consents),), str(world.registry))
-    build_release(pipeline, settings, rules, side)
+    build_release(pipeline, _settings(), rules, side)
 
 
-BUILDERS: dict[str, Callable[[beam.Pipeline, World], None]] = {"run": build_run, "release": build_gate}
+def build_due_gate(pipeline: beam.Pipeline, world: World) -> None:
+    """Put the first pipeline of ``cofferdam erase --all-due`` together."""
+    opened, side = open_registry(world.registry), load_release_keys(world.keys / "release")
+    request = ReleaseRequest(tuple(sorted(opened.registry.purposes)), "first_party", AS_OF)
+    rules = make_rules(request, opened.registry, opened.policies, join_pseudonyms(side), allow_test_keys=True)
+    build_due(pipeline, _settings(), f"{STORE}/.erasing/run", rules, side)
+
+
+def build_erasure(pipeline: beam.Pipeline, world: World) -> None:
+    """Put the pipeline of ``cofferdam erase`` together that rewrites."""
+    space = Space(people=frozenset([PSEUDONYM]))
+    edits = [Edit("roster/run-0.parquet", ROSTER, space, secret=DRAWN, gone=3, changed=1)]
+    settings, kept = ErasureSettings(STORE, "run-000001", ""), [".erasing/run-000001-edits-000000"]
+    side = load_release_keys(world.keys / "release")
+    build_erase(pipeline, settings, edits, (), {"kind": "erasure"}, side, kept)
+
+
+def _settings() -> ReleaseSettings:
+    return ReleaseSettings(STORE, "run", "", ("gs://bucket-1/consents",), "gs://bucket-1/registry")
+
+
+BUILDERS: dict[str, Callable[[beam.Pipeline, World], None]] = {
+    "run": build_run,
+    "release": build_gate,
+    "erase_due": build_due_gate,
+    "erase": build_erasure,
+}
 
 
 def translated(build: Callable[[beam.Pipeline, World], None], world: World) -> Any:

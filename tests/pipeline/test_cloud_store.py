@@ -131,14 +131,10 @@ def test_a_store_is_not_made_among_other_things(lived: Lived) -> None:
         Store.open_or_create("gs://bucket/stores")
 
 
-def granted(account: str) -> set[str]:
-    """What roles.yaml lets an account do with the bucket."""
+def granted(account: str, resource: str = "the bucket of the store") -> set[str]:
+    """What roles.yaml lets an account do with a resource."""
     roles = yaml.safe_load((ROOT / "deploy" / "dataflow" / "roles.yaml").read_text())
-    grants = [
-        grant["permissions"]
-        for grant in roles[account]["grants"]
-        if grant["resource"] == "the bucket of the store"
-    ]
+    grants = [grant["permissions"] for grant in roles[account]["grants"] if grant["resource"] == resource]
     return {permission for permissions in grants for permission in permissions}
 
 

@@ -15,7 +15,16 @@ from apache_beam.portability.api import beam_runner_api_pb2
 
 from pipelines.beam_options import refuse_misspelt
 from schemas.errors import ConfigurationError
-from tests.pipeline.dataflow_graphs import BUILDERS, GOLDENS, IMAGE, OPTIONS, as_text, translated
+from tests.pipeline.dataflow_graphs import (
+    BUILDERS,
+    DRAWN,
+    GOLDENS,
+    IMAGE,
+    OPTIONS,
+    PSEUDONYM,
+    as_text,
+    translated,
+)
 from tests.pipeline.release_world import World
 from tests.pipeline.test_isolation import key_material, unpacked
 
@@ -55,6 +64,12 @@ def test_no_key_travels(graphs: dict[str, Any], name: str, keys: Path) -> None:
     pickled = list(unpacked(graphs[name].SerializeToString()))
     assert len(pickled) > 10
     assert [key for key, material in secret.items() if any(material in one for one in pickled)] == []
+
+
+def test_whom_an_erasure_is_about_does_not_travel(graphs: dict[str, Any]) -> None:
+    pickled = list(unpacked(graphs["erase"].SerializeToString()))
+    assert any(b"roster/run-0.parquet" in one for one in pickled)
+    assert not [one for one in pickled if PSEUDONYM.encode() in one or DRAWN in one]
 
 
 @pytest.mark.parametrize("name", BUILDERS)

@@ -8,14 +8,9 @@ client library, and neither is the service.
 from __future__ import annotations
 
 import gc
-import shutil
-import socket
-import subprocess
 import time
-import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,46 +22,19 @@ import pytest
 
 pytest.importorskip("google.cloud.storage", reason="the client of Cloud Storage is not installed")
 
-from google.auth.credentials import AnonymousCredentials
-from google.cloud import storage
 
 from schemas.errors import ConfigurationError, InfrastructureFault
+from tests.cloud_storage_emulator import client, emulated_storage
 from tests.cloud_storage_stand_in import cloud_storage
 from transforms.store_cloud import UPLOAD_CHUNK, CloudFiles
 from transforms.store_files import LocalFiles, StoreFiles, open_files
-
-EMULATOR = "fake-gcs-server"
-
-
-def emulator() -> str:
-    """Where the emulator is installed."""
-    found = shutil.which(EMULATOR) or shutil.which(EMULATOR, path=str(Path.home() / "go" / "bin"))
-    if found is None:
-        pytest.skip(f"{EMULATOR} is not installed")
-    return found
 
 
 @pytest.fixture(scope="module")
 def emulated() -> Iterator[str]:
     """Address of a running emulator."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    address = f"http://127.0.0.1:{port}"
-    options = ["-scheme", "http", "-host", "127.0.0.1", "-port", str(port), "-backend", "memory"]
-    with subprocess.Popen(
-        [emulator(), *options, "-external-url", address, "-log-level", "error"], stderr=subprocess.DEVNULL
-    ) as process:
-        try:
-            for _ in range(100):
-                with suppress(OSError):
-                    urllib.request.urlopen(f"{address}/storage/v1/b").close()  # noqa: S310 - our own
-                    break
-                time.sleep(0.1)
-            client(address).create_bucket("bucket")
-            yield address
-        finally:
-            process.terminate()
+    with emulated_storage() as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
@@ -74,13 +42,6 @@ def stood_in() -> Iterator[str]:
     """Address of the stand-in."""
     with cloud_storage() as (address, _):
         yield address
-
-
-def client(address: str) -> storage.Client:
-    """A client of a service that asks for no credentials."""
-    return storage.Client(
-        project="p", credentials=AnonymousCredentials(), client_options={"api_endpoint": address}
-    )
 
 
 @dataclass(frozen=True)
