@@ -2,9 +2,9 @@
 
     python -m tests.engines.engine_faults --victims task-manager worker --deeds run release erase --times 8
 
-A run, a release and an erasure are each carried out on a cluster of two task managers. When a part of the
-job's tasks is done, a task manager or a Python worker is killed by its process id. Flink does what was lost
-again, on the task manager that is left or on one that is started in its place.
+A run, a release, an erasure and a reprocessing are each carried out on a cluster of two task managers. When a
+part of the job's steps is done, a task manager that is at work or its Python worker is killed by its process
+id. Flink does what was lost again, on the task manager that is left or on one that is started in its place.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import psutil
 
 from schemas.errors import CofferdamError
 from tests.engines.deeds import DEEDS, decided, differing, kept, logged, prepared
-from tests.engines.flink_cluster import Cluster, cluster, lacking, wait_for
+from tests.engines.flink_cluster import Cluster, cluster, end_when_terminated, lacking, wait_for
 from tests.pipeline.kill_worlds import State, at, leaks, unnamed
 from tests.pipeline.release_world import World
 from tests.pipeline.support import RECEIVED
@@ -82,7 +82,7 @@ class Expected:
 
 
 class Kill(threading.Thread):
-    """Kills one process of a cluster when a share of its next job's tasks is done."""
+    """Kills one process of a cluster when a share of its next job's steps is done."""
 
     def __init__(self, on: Cluster, victim: str, share: float, draw: random.Random, *, replace: bool) -> None:
         super().__init__(daemon=True)
@@ -92,13 +92,11 @@ class Kill(threading.Thread):
 
     def run(self) -> None:
         """Wait for the moment and kill."""
-        while not self._over.is_set():
+        while not self._over.is_set() and not self.hit:
             job = self._on.job()
-            if job.identity != self._before and job.finished >= self._share * job.tasks:
-                time.sleep(self._draw.random() / 2)
-                self.hit = self._on.job().state == "RUNNING" and self._kill()
-                if self.hit or job.state == "FINISHED":
-                    return
+            if job.identity != self._before and job.finished >= self._share * job.steps:
+                busy = self._on.busy(job)
+                self.hit = bool(busy) and self._kill(self._draw.choice(busy))
             time.sleep(0.05)
 
     def end(self) -> None:
@@ -106,14 +104,15 @@ class Kill(threading.Thread):
         self._over.set()
         self.join()
 
-    def _kill(self) -> bool:
+    def _kill(self, name: str) -> bool:
+        time.sleep(self._draw.random() / 5)
         if self._victim == "worker":
-            workers = self._on.workers()
+            worker = self._on.worker_of(name)
             with suppress(psutil.NoSuchProcess):
-                if workers:
-                    self._draw.choice(workers).kill()
-            return bool(workers)
-        self._draw.choice(self._on.running("task-manager")).kill()
+                if worker:
+                    worker.kill()
+            return worker is not None
+        self._on.processes[name].kill()
         if self._replace:
             self._on.start_task_manager()
         return True
@@ -183,7 +182,7 @@ def campaign(
         on: A cluster.
         deed: What is done.
         victim: What is killed.
-        shares: Of the tasks that are done when it is.
+        shares: Of the steps that are done when it is.
         folder: An empty folder, with a key directory ``keys`` beside it.
         tell: Is told of every kill.
     """
@@ -215,6 +214,7 @@ def main(arguments: Sequence[str]) -> int:
     if reason := lacking():
         print(reason, file=sys.stderr)
         return 3
+    end_when_terminated()
     folder = Path(tempfile.mkdtemp(prefix="cofferdam-engine-faults-"))
     create_key_directory(folder / "keys", created=RECEIVED)
     clean = True

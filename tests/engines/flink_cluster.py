@@ -95,12 +95,13 @@ def lacking() -> str | None:
 
 
 class Job(NamedTuple):
-    """A job: its id, state (empty if there is none), tasks that are finished, and all tasks."""
+    """A job: id, state (empty if there is none), steps that are finished, all steps, those it is at."""
 
     identity: str
     state: str
     finished: int
-    tasks: int
+    steps: int
+    at: tuple[str, ...]
 
 
 @dataclass
@@ -165,9 +166,20 @@ class Cluster:
         """The job that was submitted last."""
         jobs = self.asked("/jobs/overview").get("jobs", [])
         if not jobs:
-            return Job("", "", 0, 1)
+            return Job("", "", 0, 1, ())
         last = max(jobs, key=lambda each: each["start-time"])
-        return Job(last["jid"], last["state"], last["tasks"]["finished"], last["tasks"]["total"])
+        steps = self.asked(f"/jobs/{last['jid']}").get("vertices", [])
+        # Sources give one empty element and are done at once, however far the job has come.
+        steps = [each for each in steps if not each["name"].startswith("DataSource")]
+        at = tuple(each["id"] for each in steps if each["status"] == "RUNNING")
+        done = sum(each["status"] == "FINISHED" for each in steps)
+        return Job(last["jid"], last["state"], done, max(len(steps), 1), at)
+
+    def busy(self, job: Job) -> list[str]:
+        """Names of the task managers that work at a job."""
+        steps = [self.asked(f"/jobs/{job.identity}/vertices/{step}").get("subtasks", ()) for step in job.at]
+        tasks = [each for step in steps for each in step if each["status"] == "RUNNING"]
+        return sorted({each["taskmanager-id"] for each in tasks} & self.processes.keys())
 
     def failures(self, job: Job) -> int:
         """Failures for which Flink started tasks of a job again."""
@@ -182,10 +194,10 @@ class Cluster:
         except (urllib.error.URLError, OSError):
             return {}
 
-    def workers(self) -> list[psutil.Process]:
-        """The Python worker that each task manager has started last; others wait to be ended."""
-        found = [list(filter(is_worker, children(each))) for each in self.running("task-manager")]
-        return [max(each, key=lambda process: process.create_time()) for each in found if each]
+    def worker_of(self, name: str) -> psutil.Process | None:
+        """The Python worker that a task manager has started last; others wait to be ended."""
+        found = filter(is_worker, children(self.processes[name]))
+        return max(found, key=lambda each: each.create_time(), default=None)
 
     def running(self, kind: str = "") -> list[subprocess.Popen[bytes]]:
         """Processes that live and whose names begin so."""
@@ -299,6 +311,11 @@ def spent(process: psutil.Process) -> float:
     return 0.0
 
 
+def end_when_terminated() -> None:
+    """Let SIGTERM end this process as an interrupt does: with all that it has started."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
 def main(arguments: Sequence[str]) -> int:
     """Keep a cluster until this process is interrupted."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -308,7 +325,7 @@ def main(arguments: Sequence[str]) -> int:
     if reason := lacking():
         print(reason, file=sys.stderr)
         return 3
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    end_when_terminated()
     folder = Path(tempfile.mkdtemp(prefix="cofferdam-flink-"))
     with suppress(KeyboardInterrupt), cluster(folder, options.task_managers, options.job_port) as made:
         print(f"Ready: a job service at localhost:{made.job_port}; logs in {folder}/logs", flush=True)
