@@ -80,15 +80,16 @@ def tasks_of(store: Store, choice: Choice, rows_a_task: int = ROWS_A_TASK) -> li
     wrapped = _wrapping_files(store, chosen)
     items = _located(store, QUARANTINE_ITEMS, choice.item_files, choice.items, "event_id")
     rejects = _located(store, QUARANTINE_REJECTED, choice.reject_files, choice.rejects, "reject_id")
+    order = [record.path for record in store.files(QUARANTINE_BLOBS)]
     destroyed = _destroyed(store, rejects.named(choice.rejects))
     tasks: list[Task] = []
     seen: set[str] = set()
-    for keys in _grouped(choice.items, blobs.files, items.rows, rows_a_task):
+    for keys in _grouped(choice.items, blobs, items.rows, order, rows_a_task):
         rows, sealed, under = (_paths(each, keys) for each in (items.files, blobs.files, wrapped))
         events = items.named(keys)
         tasks.append(Task(len(tasks), False, keys, rows, sealed, under, seen=events & seen))
         seen |= events
-    for keys in _grouped(choice.rejects, blobs.files, rejects.rows, rows_a_task):
+    for keys in _grouped(choice.rejects, blobs, rejects.rows, order, rows_a_task):
         rows, sealed, under = (_paths(each, keys) for each in (rejects.files, blobs.files, wrapped))
         gone = destroyed & rejects.named(keys)
         tasks.append(Task(len(tasks), True, keys, rows, sealed, under, destroyed=gone))
@@ -100,19 +101,20 @@ def _destroyed(store: Store, rejects: frozenset[str]) -> frozenset[str]:
 
 
 def _grouped(
-    keys: Iterable[bytes], files: Mapping[bytes, Sequence[str]], rows: Counter[bytes], most: int
+    keys: Iterable[bytes], blobs: _Found, rows: Counter[bytes], order: Sequence[str], most: int
 ) -> Iterator[tuple[bytes, ...]]:
     """Keys by the last file that has a blob of theirs; no file is read for two tasks that need not be."""
     by_file: dict[str, list[bytes]] = defaultdict(list)
-    places = {path: None for found in files.values() for path in found}
     for key in keys:
-        by_file[files[key][-1] if key in files else ""].append(key)
+        by_file[blobs.files[key][-1] if key in blobs.files else ""].append(key)
     waiting: list[bytes] = []
-    for path in ["", *places]:
+    size = 0
+    for path in ["", *order]:
         waiting += by_file[path]
-        if sum(rows[key] for key in waiting) >= most:
+        size += sum(rows[key] for key in by_file[path])
+        if size >= most:
             yield tuple(waiting)
-            waiting = []
+            waiting, size = [], 0
     if waiting:
         yield tuple(waiting)
 
