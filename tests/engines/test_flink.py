@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +22,7 @@ from click.testing import CliRunner, Result
 from pipelines.cli import cli
 from tests.engines.deeds import DEEDS, LIFE, Beam, begin, decided, differing, kept, logged, prepared, said
 from tests.engines.engine_faults import VICTIMS, campaign, copied
-from tests.engines.flink_cluster import Cluster, cluster, lacking, wait_for
+from tests.engines.flink_cluster import ROOT, Cluster, cluster, lacking, main, wait_for
 from tests.pipeline.kill_worlds import leaks, unnamed
 from tests.pipeline.release_world import World
 from tests.pipeline.support import RECEIVED, comparable, opened
@@ -158,6 +161,21 @@ def test_a_launch_has_logged_its_commit_when_the_job_has_ended(folder: Path, fli
         time.sleep(0.2)
     verified = command("audit", "verify", "--store", folder / "generated-left")
     assert verified.exit_code == 0, verified.output
+
+
+def test_the_page_leads_from_nothing_to_a_run(tmp_path: Path, flink: Cluster) -> None:
+    page = (ROOT / "docs/flink.md").read_text()
+    fetch, start, run = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
+    recipe = (ROOT / "Makefile").read_text()
+    assert all(line.split(" --")[0] in recipe.replace("$(BIN)", ".venv/bin") for line in fetch.splitlines())
+    assert re.search(r"-m (\S+)", start)[1] == main.__module__  # type: ignore[index]
+    commands = run.replace("localhost:8099", f"localhost:{flink.job_port}").replace("$PWD", str(ROOT))
+    own = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    ended = subprocess.run(
+        ["bash", "-ec", commands], cwd=tmp_path, env=own, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "2,000 records read" in ended.stdout
 
 
 @pytest.mark.parametrize("victim", VICTIMS)
