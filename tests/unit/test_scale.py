@@ -44,6 +44,7 @@ def derived(given: dict[str, float]) -> list[str]:
         f"{rate * given['stored'] * DAY / 1e12:.1f} TB",
         f"{items:,.0f} items/s",
         f"{items * given['item_cpu'] / MILLION * vcpu:.0f}",
+        f"{600 / given['record_cpu']:,.0f} million",
         f"{usual / MILLION:,.0f} million",
         f"{large / MILLION:,.0f} million",
         f"{usual / rate:,.0f} s",
