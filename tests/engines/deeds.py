@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -43,8 +44,8 @@ def release(world: World, beam: Beam) -> dict[str, Any]:
     return world.release(beam_arguments=beam)
 
 
-def erase(world: World, beam: Beam) -> dict[str, Any]:
-    """Ada is erased, and whatever is due."""
+def erase(world: World, beam: Beam, **changes: Any) -> dict[str, Any]:
+    """Ada is erased."""
     options = EraseOptions(
         store=str(world.store),
         keys=world.keys / "release",
@@ -56,7 +57,7 @@ def erase(world: World, beam: Beam) -> dict[str, Any]:
         allow_test_keys=True,
         beam_arguments=beam,
     )
-    return run_erase(options, show_progress=False)
+    return run_erase(replace(options, **changes), show_progress=False)
 
 
 def take_in_again(world: World, beam: Beam) -> dict[str, Any]:

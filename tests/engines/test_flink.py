@@ -20,10 +20,22 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pipelines.cli import cli
-from tests.engines.deeds import DEEDS, LIFE, Beam, begin, decided, differing, kept, logged, prepared, said
+from tests.engines.deeds import (
+    DEEDS,
+    LIFE,
+    Beam,
+    begin,
+    decided,
+    differing,
+    erase,
+    kept,
+    logged,
+    prepared,
+    said,
+)
 from tests.engines.engine_faults import VICTIMS, campaign, copied
 from tests.engines.flink_cluster import ROOT, Cluster, cluster, lacking, main, wait_for
-from tests.pipeline.kill_worlds import leaks, unnamed
+from tests.pipeline.kill_worlds import ADA, leaks, unnamed
 from tests.pipeline.release_world import World
 from tests.pipeline.support import RECEIVED, comparable, opened
 from transforms.keys import create_key_directory
@@ -98,6 +110,21 @@ def test_reprocessings_are_the_same(engine: str, folder: Path, flink: Cluster) -
     assert differing(kept(other), kept(plain)) == (0, 0)
     assert len(Store.open(other.store).snapshot.manifests) == len(Store.open(plain.store).snapshot.manifests)
     assert (leaks(other), logged(flink.folder / "logs")) == (0, 0)
+
+
+def test_what_is_due_is_the_same(folder: Path, flink: Cluster) -> None:
+    plain = prepared("erase", folder / "due plain", folder / "keys")
+    withdrawn = {"event_time": "2026-03-05T09:00:00Z", "ingested_at": "2026-03-05T09:00:01Z"}
+    plain.say(ADA, "withdrawn", scope="tenant:t1", **withdrawn)
+    other = copied(plain, folder / "due flink")
+    ledgers = [
+        said("erase", erase(world, beam, subjects=(), all_due=True))
+        for world, beam in ((plain, ()), (other, flink.beam_arguments()))
+    ]
+    assert ledgers[0] == ledgers[1]
+    assert ledgers[0]["recalls"] == 20
+    assert differing(kept(other), kept(plain)) == (0, 0)
+    assert (unnamed(other), leaks(other), logged(flink.folder / "logs")) == (set(), 0, 0)
 
 
 def command(*words: object) -> Result:
