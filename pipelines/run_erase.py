@@ -12,12 +12,13 @@ from typing import Any
 import pyarrow as pa
 
 from pipelines.consent_registry import OpenRegistry, open_registry
-from pipelines.engines import absolute, run_to_commit, runs_elsewhere
+from pipelines.engines import run_to_commit, runs_elsewhere
 from pipelines.erase import build_due, build_erase
 from pipelines.erase_ledger import check_guard, erasure_ledger
 from pipelines.progress_display import progress_shown
 from pipelines.run_ingest import make_pipeline, our_errors
 from pipelines.versions import software_version
+from pipelines.worker_paths import as_workers_see_it
 from schemas.contract import ContractSet, load_contracts
 from schemas.contract_lint import contract_files
 from schemas.places import Place
@@ -105,7 +106,7 @@ def run_erase(options: EraseOptions, *, show_progress: bool) -> dict[str, Any]:
         TooMuchErased: More would go than is allowed; nothing was changed.
         PromiseBroken: The erasure does not add up, or something is left after it.
     """
-    options = _as_workers_see_it(options)
+    options = as_workers_see_it(options)
     opened = open_registry(options.registry)
     keys = load_release_keys(options.keys)
     rules = _rules(opened, options, keys)
@@ -118,20 +119,6 @@ def run_erase(options: EraseOptions, *, show_progress: bool) -> dict[str, Any]:
             return erasure.run(current, show_progress)
         resume_log(options.store, keys)  # of a run that was killed; refuses a log that was changed
         return append_to_log(erasure.run(current, show_progress), options.store, keys)
-
-
-def _as_workers_see_it(options: EraseOptions) -> EraseOptions:
-    """The options with paths that are found from any folder, where work is done elsewhere."""
-    if not runs_elsewhere(options.beam_arguments):
-        return options
-    consents = tuple(path.absolute() for path in options.consents)
-    return replace(
-        options,
-        store=absolute(options.store),
-        keys=options.keys.absolute(),
-        consents=consents,
-        registry=options.registry.absolute(),
-    )
 
 
 def _rules(opened: OpenRegistry, options: EraseOptions, keys: ReleaseKeys) -> ReleaseRules:

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.consent_registry import OpenRegistry, open_registry
-from pipelines.engines import absolute, refuse_not_outliving, run_to_commit, runs_elsewhere
+from pipelines.engines import refuse_not_outliving, run_to_commit, runs_elsewhere
 from pipelines.progress_display import progress_shown
 from pipelines.release import build_release
 from pipelines.run_ingest import committed_ledger, make_pipeline, our_errors
 from pipelines.versions import software_version
+from pipelines.worker_paths import as_workers_see_it
 from schemas.places import Place
 from schemas.tables import RELEASED
 from transforms.audit_append import append_to_log, resume_log
@@ -65,7 +66,7 @@ def run_release(options: ReleaseOptions, *, show_progress: bool) -> dict[str, An
         InfrastructureFault: A key, record file or the store cannot be used, or an erasure is not finished.
         PromiseBroken: The run does not add up, or a suite cannot be relied upon; nothing was released.
     """
-    options = _as_workers_see_it(options)
+    options = as_workers_see_it(options)
     if not options.wait:
         refuse_not_outliving(options.beam_arguments)
     opened = open_registry(options.registry)
@@ -111,20 +112,6 @@ def run_release(options: ReleaseOptions, *, show_progress: bool) -> dict[str, An
         if not whole:
             append_to_log(run_id, options.store, keys)
     return committed_ledger(Store.open(options.store, seal_of(keys)), run_id)
-
-
-def _as_workers_see_it(options: ReleaseOptions) -> ReleaseOptions:
-    """The options with paths that are found from any folder, where work is done elsewhere."""
-    if not runs_elsewhere(options.beam_arguments):
-        return options
-    consents = tuple(path.absolute() for path in options.consents)
-    return replace(
-        options,
-        store=absolute(options.store),
-        keys=options.keys.absolute(),
-        consents=consents,
-        registry=options.registry.absolute(),
-    )
 
 
 def _log_beginning(store: Store, settings: ReleaseSettings, rules: ReleaseRules) -> None:

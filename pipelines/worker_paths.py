@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from pipelines.engines import absolute, runs_elsewhere
+from schemas.places import Place
 
 _PATHS: Final = ("store", "keys", "consents", "registry", "patterns")
 """Options that workers open by their paths; all others are read before the work begins."""
@@ -31,11 +31,10 @@ def as_workers_see_it(options: _Options) -> _Options:
 def _found_anywhere(value: Any) -> Any:
     if isinstance(value, tuple):
         return tuple(map(_found_anywhere, value))
-    return absolute(value) if isinstance(value, str) else _absolute_path(value)
-
-
-def _absolute_path(path: Path) -> Path:
-    return path.absolute()
+    if isinstance(value, str):
+        return absolute(value)
+    place: Place = value
+    return place.absolute()
 
 
 __all__ = ["as_workers_see_it"]
