@@ -22,6 +22,7 @@ COLUMNS: Final = (
     "recipients",
     "customers who authorised it",
     "retention",
+    "kept in, by the terms",
     "impact assessment",
     "items released",
     "copies now",
@@ -53,6 +54,9 @@ def _rows(report: Report) -> Iterator[tuple[object, ...]]:
     record = report.processing
     controllers = "; ".join(f"{one.name}, {one.address}, {one.contact}" for one in report.header.controllers)
     subjects, security = "; ".join(record.subjects), " ".join(record.security)
+    kept = "; ".join(
+        dict.fromkeys(place for each in report.terms.versions for place in each.storage_locations)
+    )
     for one in record.purposes:
         shared = (
             subjects,
@@ -60,6 +64,7 @@ def _rows(report: Report) -> Iterator[tuple[object, ...]]:
             "; ".join(one.recipients) or "none",
             one.tenants,
             one.retention,
+            kept or "not stated",
             one.dpia or "none",
             one.items_released,
             one.items_now,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import itertools
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,15 +14,16 @@ from markupsafe import Markup
 
 from pipelines import report_labels as labels
 from pipelines.report_charts import Bar, bar_chart
+from validation.report_controls import Terms
 from validation.report_decided import Coverage, ReleaseRun
 from validation.report_document import Report, broken_promises
-from validation.report_parts import Processing
+from validation.report_parts import Named, Processing
 from validation.report_suppression import ALL, NOWHERE, SEVERAL
 
 TEMPLATES: Final = Path(__file__).parent / "report_templates"
 CONTENTS: Final = (
     ("first", "Two numbers that must be 0"),
-    ("questions", "Six questions"),
+    ("questions", "Seven questions"),
     ("check", "Why one item is held, and how to check a decision"),
     ("counted", "How the two numbers were counted"),
     ("collected", "What is collected"),
@@ -41,6 +43,10 @@ CONTENTS: Final = (
 )
 _TRAINING: Final = ("ai_training", "ai_evaluation")
 _BARS: Final = 12
+_SAID: Final = (
+    *("word", "plain", "begun", "explained", "number", "counted"),
+    *("duration", "size", "share", "period"),
+)
 
 
 def report_html(report: Report) -> str:
@@ -55,7 +61,18 @@ def report_html(report: Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for name in ("word", "plain", "begun", "number", "counted", "duration", "size", "share", "period"):
+    for name in (
+        "word",
+        "plain",
+        "begun",
+        "explained",
+        "number",
+        "counted",
+        "duration",
+        "size",
+        "share",
+        "period",
+    ):
         environment.globals[name] = getattr(labels, name)
     places = _places(report)
     environment.filters["plain"] = labels.plain
@@ -102,7 +119,22 @@ def _figures(report: Report) -> dict[str, Any]:
         ],
         "released_now": outcomes.get("RELEASE", 0),
         "openings": sum(one.openings for one in report.quarantine.openings),
+        "kept_in": _of_terms(report, lambda one: one.storage_locations),
+        "ways_to_say_no": _of_terms(report, lambda one: [one.withdrawal_method]),
+        "on_telemetry": [_on_telemetry(one) for one in report.decisions.telemetry],
     }
+
+
+def _of_terms(report: Report, what: Callable[[Terms], Iterable[str]]) -> list[str]:
+    """What the versions of terms that can be agreed to say, each once."""
+    said = (what(one) for one in report.terms.versions if one.status == "active")
+    return list(dict.fromkeys(itertools.chain.from_iterable(said)))
+
+
+def _on_telemetry(one: Named) -> dict[str, Any]:
+    """Rows of telemetry by what was decided about them, with the decision's parts apart."""
+    purpose, decision, reason = (*one.name.split(" "), "", "")[:3]
+    return {"purpose": purpose, "decision": decision, "reason": reason, "rows": one.count}
 
 
 def _groups(purpose: Processing) -> list[dict[str, Any]]:

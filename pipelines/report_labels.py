@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from validation.reasons import CATALOGUE
+from validation.reject_reasons import REJECT_REASONS
+
 CHECKS: Final = {
     "ROW_IS_NO_RELEASE": "the row is no decision to release, or has reasons against it",
     "NO_SUCH_DECISION": "there is no such decision to release",
@@ -61,6 +64,41 @@ FOUND: Final = {
     "misfit": "its value does not fit its contract: sealed",
     "dropped": "dropped, as its contract says",
 }
+AREAS: Final = {
+    "telemetry": "telemetry",
+    "quarantine": "quarantine: what lies sealed, with its wrapped keys",
+    "roster": "rosters: who was in which meeting, under pseudonyms",
+    "released": "released copies, and whether each can be traced to its decision",
+    "evidence": "evidence: decisions, records of consent, openings, erasures",
+    "conservation": "conservation: whether what runs state and what lies there add up",
+}
+UNLISTED: Final = {
+    "identity": "with names, addresses and numbers of people",
+    "secret": "with passwords and other secrets",
+}
+_SIGN: Final = "Sign it with a registered key, as docs/consent.md describes, and send it again."
+RECORD_FAULTS: Final = {
+    "UNSIGNED": ("The record is not signed.", _SIGN),
+    "NOT_A_JWS": ("The record is not in the form in which signed records come (a compact JWS).", _SIGN),
+    "HEADER_REFUSED": ("The record's header names another algorithm, or says more than it may.", _SIGN),
+    "KEY_UNKNOWN": (
+        "The record is signed under a key that the registry does not have.",
+        "If the key is genuine, enter it in the registry.",
+    ),
+    "TEST_KEY": ("The record is signed with a key for trying things out, which did not count.", _SIGN),
+    "SIGNATURE_WRONG": (
+        "The signature does not fit: the record was changed, or another key signed it.",
+        "Send the record again as it was signed.",
+    ),
+    "KEY_NOT_YET_VALID": ("The record is older than its key may sign for.", _SIGN),
+    "KEY_EXPIRED": ("The record is from after its key's validity.", _SIGN),
+    "UNKNOWN_MEMBERS": (
+        "The record says something that this version does not know, and that may narrow the yes.",
+        "Leave it out and sign anew, or use a version that knows it.",
+    ),
+}
+"""Why a record of consent is not trusted, and what would help."""
+
 NOTHING: Final = "-"
 _PERIOD: Final = re.compile(r"P(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?")
 _SPANS: Final = ("year", "month", "week", "day")
@@ -90,6 +128,19 @@ def begun(name: str) -> str:
 def number(value: int | None) -> str:
     """A number with its thousands apart."""
     return NOTHING if value is None else f"{value:,}"
+
+
+def explained(code: str) -> tuple[str, str]:
+    """What a reason's code says, and what would help; nothing for what is no code of the catalogues."""
+    if code in RECORD_FAULTS:
+        return RECORD_FAULTS[code]
+    refused = REJECT_REASONS.get(code)
+    if refused is not None:
+        return refused.sentence, refused.cure
+    known = CATALOGUE.get(code)
+    if known is not None:
+        return known.sentence, known.cure
+    return ("Nothing stood against it.", NOTHING) if code == "OK" else (NOTHING, NOTHING)
 
 
 def counted(value: int, one: str, many: str = "") -> str:

@@ -31,6 +31,7 @@ from validation.report_parts import Basis, Capped, Controller, Named, Processing
 PURPOSES: Final = 60
 TERMS: Final = 60
 CONTROLLERS: Final = 20
+LOCATIONS: Final = 20
 _ABOUT_TERMS: Final = tuple(
     code for code, reason in CATALOGUE.items() if reason.rank == CATALOGUE["TERMS_VERSION_SUPERSEDED"].rank
 )
@@ -183,6 +184,8 @@ def _terms(scope: str, name: str, entry: TermsEntry, cited: Counter[str]) -> Ter
         notice_hash=entry.hash,
         language=entry.language,
         jurisdiction=entry.jurisdiction,
+        storage_locations=list(entry.storage_locations)[:LOCATIONS],
+        withdrawal_method=entry.withdrawal_method,
         decisions=cited[name],
     )
 

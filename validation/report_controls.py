@@ -63,6 +63,8 @@ class Terms(Part):
         notice_hash: SHA-256 of the text that was shown.
         language: Its language.
         jurisdiction: The law that it is written for.
+        storage_locations: Where it says that data is kept.
+        withdrawal_method: How it says that a yes can be taken back.
         decisions: Decisions to release that rest on records that cite it.
     """
 
@@ -73,6 +75,8 @@ class Terms(Part):
     notice_hash: Sha256
     language: str
     jurisdiction: str
+    storage_locations: list[str]
+    withdrawal_method: str
     decisions: Count
 
 

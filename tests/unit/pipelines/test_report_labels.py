@@ -2,8 +2,26 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.report_labels import CHECKS, begun, counted, duration, number, plain, share, size, word
+from pipelines.report_labels import (
+    AREAS,
+    CHECKS,
+    begun,
+    counted,
+    duration,
+    explained,
+    number,
+    plain,
+    share,
+    size,
+    word,
+)
+from schemas import consent_lint
 from transforms import report_grounds
+from validation import written_tables
+from validation.reasons import CATALOGUE
+from validation.reject_reasons import REJECT_REASONS
+from validation.written_suites import TELEMETRY_AREA
+from validation.written_tables import CONSERVATION_AREA, OTHER_AREA
 
 
 def test_every_check_has_its_words() -> None:
@@ -41,3 +59,19 @@ def test_the_name_of_a_format_keeps_its_spelling() -> None:
     scheme = "cofferdam-sealed@v1+c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM"
     assert word(scheme, {}) == scheme
     assert word("ai_training LEGAL_HOLD", {}) == "AI training LEGAL_HOLD"
+
+
+@pytest.mark.parametrize("code", sorted({*CATALOGUE, *REJECT_REASONS, *consent_lint._FAULTS}))
+def test_every_reason_is_explained_in_a_sentence_with_what_would_help(code: str) -> None:
+    sentence, cure = explained(code)
+    assert sentence.endswith(".")
+    assert cure.endswith((".", "`"))
+
+
+def test_what_is_no_reason_is_not_explained() -> None:
+    assert explained("no such code") == ("-", "-")
+    assert explained("OK") == ("Nothing stood against it.", "-")
+
+
+def test_every_part_of_the_store_has_its_words() -> None:
+    assert set(AREAS) == {TELEMETRY_AREA, CONSERVATION_AREA, OTHER_AREA, *written_tables.AREAS.values()}
