@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
@@ -10,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipelines.console_tables import grid, plain_console
+from pipelines.refused_places import print_places
 
 _TELEMETRY = "telemetry/"
 _LISTED = 20
@@ -17,15 +19,29 @@ _LISTED = 20
 
 
 def print_ledger(
-    ledger: dict[str, Any], store: str, seconds: float | None, console: Console | None = None
+    ledger: dict[str, Any],
+    store: str,
+    seconds: float | None,
+    console: Console | None = None,
+    *,
+    places: Sequence[dict[str, Any]] = (),
 ) -> None:
-    """Print what became of every record, and where it went; without a time, of a run that is over."""
+    """Print what became of every record, and where it went; without a time, of a run that is over.
+
+    Args:
+        ledger: The ledger.
+        store: The store's root.
+        seconds: How long the run took.
+        console: Where to print; standard output if not given.
+        places: Where refused records stand (`pipelines.refused_places`).
+    """
     console = console or plain_console()
     for made in (_outcomes, _written, _held, _drift, _misfits):
         table = made(ledger, console)
         if table.row_count:
             console.print(table)
             console.print()
+    print_places(places, console)
     if _has_unknown(ledger):
         console.print(
             "`cofferdam drift show` tells the release side what is unknown; once a contract names it, "

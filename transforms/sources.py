@@ -56,6 +56,7 @@ __all__ = [
     "ReadLimits",
     "ReadTask",
     "SourceFault",
+    "input_paths",
     "list_inputs",
     "plan_reads",
     "read_blocks",
@@ -105,6 +106,28 @@ def list_inputs(patterns: Sequence[str]) -> list[InputFile]:
         ConfigurationError: If there is no pattern, or one matches nothing.
         InfrastructureFault: If a file cannot be read.
     """
+    found = _found(patterns)
+    paths = sorted(found)
+    with ThreadPoolExecutor(_SNIFFING_THREADS) as pool:
+        formats = list(pool.map(_sniff, paths, [found[path] for path in paths]))
+    return [
+        InputFile(index, path, found[path], *form)
+        for index, (path, form) in enumerate(zip(paths, formats, strict=True))
+    ]
+
+
+def input_paths(patterns: Sequence[str]) -> list[str]:
+    """The paths of `list_inputs`, in the same order, without looking into the files.
+
+    Raises:
+        ConfigurationError: If there is no pattern, or one matches nothing.
+        InfrastructureFault: If a folder cannot be listed.
+    """
+    return sorted(_found(patterns))
+
+
+def _found(patterns: Sequence[str]) -> dict[str, int]:
+    """Sizes of the files that patterns name, by path."""
     if not patterns:
         raise ConfigurationError("INPUT_MISSING", "name at least one input file, folder or pattern")
     found: dict[str, int] = {}
@@ -115,13 +138,7 @@ def list_inputs(patterns: Sequence[str]) -> list[InputFile]:
                 "INPUT_NOT_FOUND", f"no file matches {pattern!r}; check the path, and that a folder has files"
             )
         found.update(matched)
-    paths = sorted(found)
-    with ThreadPoolExecutor(_SNIFFING_THREADS) as pool:
-        formats = list(pool.map(_sniff, paths, [found[path] for path in paths]))
-    return [
-        InputFile(index, path, found[path], *form)
-        for index, (path, form) in enumerate(zip(paths, formats, strict=True))
-    ]
+    return found
 
 
 def plan_reads(files: Iterable[InputFile], *, split_bytes: int = SPLIT_BYTES) -> list[ReadTask]:

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from pipelines.cli import cli
+from pipelines.refused_places import refused_places
+from transforms.sources import input_paths, list_inputs
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, object]]:
+    folder = tmp_path_factory.mktemp("refused")
+    keys, store, events = folder / "keys", folder / "store", folder / "events"
+    events.mkdir()
+    (events / "a.jsonl.gz").write_bytes(gzip.compress(b"no\nno json\nno json either\nnor this\n"))
+    (events / "b.json").write_bytes(
+        b'[{"event": "meeting.unheard_of"}, {"event": "meeting.unheard_of", "n": 1}]'
+    )
+    runner = CliRunner()
+    assert runner.invoke(cli, ["keys", "init", str(keys)]).exit_code == 0
+    arguments = ["--input", str(events), "--store", str(store), "--keys", str(keys / "ingest"), "--json"]
+    result = runner.invoke(cli, ["run", *arguments, "--max-held-ratio", "1"])
+    assert result.exit_code == 0, result.output
+    return folder, json.loads(result.stdout)
+
+
+def test_a_run_says_where_the_records_stand_that_it_refused(told: tuple[Path, dict[str, object]]) -> None:
+    folder, ledger = told
+    packed, plain = (str(folder / "events" / name) for name in ("a.jsonl.gz", "b.json"))
+    assert ledger["refused"] == [
+        {
+            "reason": "NOT_JSON",
+            "first": [{"file": packed, "offset": offset} for offset in (0, 3, 11)],
+            "more": 1,
+        },
+        {
+            "reason": "UNKNOWN_TYPE",
+            "first": [{"file": plain, "offset": offset} for offset in (1, 26)],
+            "more": 0,
+        },
+    ]
+
+
+def test_an_input_that_is_not_known_any_more_is_told_by_its_number(
+    told: tuple[Path, dict[str, object]],
+) -> None:
+    folder, ledger = told
+    found = refused_places(folder / "store", str(ledger["run_id"]), [])
+    assert {place["file"] for entry in found for place in entry["first"]} == {"file 0", "file 1"}
+    assert refused_places(folder / "store", "20260101t000000z-000000000000", []) == []
+
+
+def test_paths_are_in_the_order_in_which_files_are_numbered(told: tuple[Path, dict[str, object]]) -> None:
+    patterns = [str(told[0] / "events" / "b*"), str(told[0] / "events")]
+    assert input_paths(patterns) == [file.path for file in list_inputs(patterns)]
