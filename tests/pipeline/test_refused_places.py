@@ -18,9 +18,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, obje
     keys, store, events = folder / "keys", folder / "store", folder / "events"
     events.mkdir()
     (events / "a.jsonl.gz").write_bytes(gzip.compress(b"no\nno json\nno json either\nnor this\n"))
-    (events / "b.json").write_bytes(
-        b'[{"event": "meeting.unheard_of"}, {"event": "meeting.unheard_of", "n": 1}]'
-    )
+    (events / "b.json").write_bytes(b'[{"event": "unheard.of"}, {"event": "unheard.of", "n": 1}]')
     runner = CliRunner()
     assert runner.invoke(cli, ["keys", "init", str(keys)]).exit_code == 0
     arguments = ["--input", str(events), "--store", str(store), "--keys", str(keys / "ingest"), "--json"]
