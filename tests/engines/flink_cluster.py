@@ -34,6 +34,7 @@ JOB_SERVER = FETCHED / "flink-job-server.jar"
 FLINK = FETCHED / "flink" / "pyflink" / "lib"
 WORKER = ROOT / "deploy" / "flink" / "worker"
 SECONDS_TO_START = 90
+MANAGED = 256
 
 _PACKAGES = ("lang", "net", "io", "nio", "text", "time", "util", "lang.reflect", "util.concurrent")
 _ATOMIC = ("util.concurrent.atomic", "util.concurrent.locks")
@@ -61,7 +62,7 @@ taskmanager.memory.task.heap.size: 512m
 taskmanager.memory.task.off-heap.size: 0m
 taskmanager.memory.network.min: 256m
 taskmanager.memory.network.max: 256m
-taskmanager.memory.managed.size: 256m
+taskmanager.memory.managed.size: {managed}m
 taskmanager.memory.jvm-metaspace.size: 512m
 taskmanager.memory.jvm-overhead.min: 192m
 taskmanager.memory.jvm-overhead.max: 192m
@@ -69,7 +70,7 @@ taskmanager.network.sort-shuffle.min-buffers: 64
 classloader.resolve-order: parent-first
 restart-strategy.type: fixed-delay
 restart-strategy.fixed-delay.attempts: 10
-restart-strategy.fixed-delay.delay: 1 s
+restart-strategy.fixed-delay.delay: 15 s
 heartbeat.interval: 1000
 heartbeat.timeout: 6000
 web.refresh-interval: 100
@@ -112,11 +113,13 @@ class Cluster:
         folder: Where it keeps its settings, logs and files.
         task_managers: Task managers to start.
         job_port: Port of the job service; 0 for one that is free.
+        managed: Memory (MB) of each task manager in which it groups; it is taken as needed.
     """
 
     folder: Path
     task_managers: int = 2
     job_port: int = 0
+    managed: int = MANAGED
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     _rest: int = 0
     _started: int = 0
@@ -154,7 +157,7 @@ class Cluster:
         return (
             *("--runner", "FlinkRunner", "--job_endpoint", f"localhost:{self.job_port}"),
             *("--environment_type", "PROCESS", "--environment_config", worker),
-            *("--environment_cache_millis", "60000", "--parallelism", str(parallelism)),
+            *("--environment_cache_millis", "10000", "--parallelism", str(parallelism)),
         )
 
     def alive(self) -> list[str]:
@@ -225,7 +228,7 @@ class Cluster:
     def _write_settings(self, rpc: int) -> None:
         self._conf.mkdir(parents=True)
         (self.folder / "logs").mkdir()
-        text = _SETTINGS.format(rpc=rpc, rest=self._rest, folder=self.folder)
+        text = _SETTINGS.format(rpc=rpc, rest=self._rest, folder=self.folder, managed=self.managed)
         (self._conf / "flink-conf.yaml").write_text(text)
         (self._conf / "log4j.properties").write_text(_LOGGING)
 
@@ -243,9 +246,11 @@ class Cluster:
 
 
 @contextmanager
-def cluster(folder: Path, task_managers: int = 2, job_port: int = 0) -> Iterator[Cluster]:
+def cluster(
+    folder: Path, task_managers: int = 2, job_port: int = 0, managed: int = MANAGED
+) -> Iterator[Cluster]:
     """A cluster that ends with the block, or with this process."""
-    made = Cluster(folder, task_managers, job_port)
+    made = Cluster(folder, task_managers, job_port, managed)
     atexit.register(made.end)
     try:
         made.start()
