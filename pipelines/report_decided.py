@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
+from pipelines.report_coverage import coverage_tables
 from schemas.consent_sets import NEGATIVE_STATUSES
 from schemas.tables import DECISION_EXPORTS, ERASED_EVENTS, TELEMETRY_EXPORTS, TOMBSTONES
 from transforms.report_collected import named
@@ -48,7 +49,7 @@ from validation.report_decided import (
     Withdrawals,
 )
 from validation.report_parts import Capped, Named
-from validation.report_suppression import ALL, MINIMUM, Place, Reach, with_totals, withheld, withheld_together
+from validation.report_suppression import ALL, MINIMUM
 
 RELEASES: Final = 30
 EXPORTS: Final = 30
@@ -84,48 +85,10 @@ def agreed(view: StoreView, said: Said, last: LastDecisions) -> Agreed:
     )
 
 
-def coverage_tables(counted: Iterable[dict[Place, Reach]]) -> list[list[Cell]]:
-    """Tables of consent coverage as they are shown, without small numbers and what gives them away.
-
-    Args:
-        counted: What was counted for each purpose and recipient, by region and kind; the cells of all regions
-            among them.
-    """
-    tables = []
-    for reach in counted:
-        own = {place: one for place, one in reach.items() if place[0] != ALL}
-        tables.append({**with_totals(own), **{place: one for place, one in reach.items() if place[0] == ALL}})
-    hidden = withheld_together(tables)
-    return [_cells(cells, hidden) for cells in tables]
-
-
 def few_kinds(coverage: Iterable[Iterable[Cell]]) -> set[str]:
     """Kinds whose items consent coverage does not show, so that nothing else may."""
     cells = (cell for table in coverage for cell in table)
     return {cell.kind for cell in cells if cell.region == ALL and cell.items is None} - {ALL}
-
-
-def _cells(cells: dict[Place, Reach], hidden: set[Place]) -> list[Cell]:
-    reasons = withheld(cells, reasons=True, also=hidden)
-    order = sorted(cells, key=lambda place: (place[0] != ALL, place[0], place[1] != ALL, place[1]))
-    return [_cell(place, cells[place], place in hidden, place in reasons) for place in order]
-
-
-def _cell(place: Place, reach: Reach, everything: bool, reasons: bool) -> Cell:
-    why = everything or reasons
-    return Cell(
-        region=place[0],
-        kind=place[1],
-        withheld="everything" if everything else "reasons" if reasons else "nothing",
-        items=None if everything else reach.items,
-        items_covered=None if everything else reach.items_covered,
-        pairs=None if everything else reach.pairs,
-        pairs_covered=None if everything else reach.pairs_covered,
-        refused=None if why else reach.refused,
-        pending=None if why else reach.pending,
-        none=None if why else reach.none,
-        other=None if why else reach.other,
-    )
 
 
 # --- decisions ----------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from validation.report_controls import Terms
 from validation.report_decided import Coverage, ReleaseRun
 from validation.report_document import Report, broken_promises
 from validation.report_parts import Named, Processing
-from validation.report_suppression import ALL, NOWHERE, SEVERAL
+from validation.report_suppression import ALL, NOWHERE, OTHERS, SEVERAL
 
 TEMPLATES: Final = Path(__file__).parent / "report_templates"
 CONTENTS: Final = (
@@ -80,6 +80,7 @@ def report_html(report: Report) -> str:
         "words": labels,
         "outcome": _outcome,
         "places": places,
+        "places_apart": _places_apart,
         "short": _bases,
         "named": lambda regions: "; ".join(places.get(region, region) for region in regions),
     }
@@ -203,7 +204,19 @@ def _charts(report: Report) -> dict[str, Markup]:
 def _places(report: Report) -> dict[str, str]:
     """Names of regions, and of the rows beside them."""
     named = {one.region: one.title for one in report.processing.regions}
-    return {**named, ALL: "all regions", SEVERAL: "several regions together", NOWHERE: "no region"}
+    return {
+        **named,
+        ALL: "all regions",
+        SEVERAL: "several regions together",
+        NOWHERE: "no region",
+        OTHERS: "other regions",
+    }
+
+
+def _places_apart(one: Coverage) -> bool:
+    """Whether a region stands in a line of its own."""
+    told = {cell.region for cell in one.cells if cell.withheld != "together"}
+    return bool(told - {ALL, OTHERS})
 
 
 def _coverage_chart(name: str, one: Coverage, places: Mapping[str, str]) -> Markup:
@@ -215,7 +228,8 @@ def _coverage_chart(name: str, one: Coverage, places: Mapping[str, str]) -> Mark
             1000,
         )
         for cell in one.cells
-        if cell.kind == "all" and cell.pairs and cell.pairs_covered is not None
+        if cell.kind == ALL and cell.pairs and cell.pairs_covered is not None
+        if cell.region != OTHERS or _places_apart(one)
     ]
     return bar_chart(
         name,

@@ -16,9 +16,10 @@ class Cell(Part):
     leaves of its whole, is 1 to 4, or where such a number would follow from others.
 
     Attributes:
-        region: The region, or ``all``.
-        kind: The kind, or ``all``.
-        withheld: nothing, the reasons (refused, pending, none, other) or everything.
+        region: The region, ``all``, or ``others`` for those that are told of together.
+        kind: The kind, ``all``, or ``others`` likewise.
+        withheld: nothing, the reasons (refused, pending, none, other) or everything; together for a region or
+            kind whose numbers are among those of ``others``.
         items: Items that were decided about.
         items_covered: Items that everybody concerned has agreed to.
         pairs: Pairs of an item and a person concerned whose records were read.
@@ -31,7 +32,7 @@ class Cell(Part):
 
     region: str
     kind: str
-    withheld: Literal["nothing", "reasons", "everything"]
+    withheld: Literal["nothing", "reasons", "everything", "together"]
     items: Count | None
     items_covered: Count | None
     pairs: Count | None

@@ -3,7 +3,8 @@
 A cell of a table of people's consent is withheld where one of its numbers, or what that number leaves of
 its whole, is 1 to 4: it could tell of single people. Since rows and columns add up to totals, a single
 withheld cell of a row or column would follow from the others; so another one is withheld with it, the
-smallest first, until nothing follows. A zero tells of nobody and is shown.
+smallest first, until nothing follows. A zero tells of nobody and is shown. Regions and kinds of few items are
+told of together where more can be shown so.
 """
 
 from __future__ import annotations
@@ -23,6 +24,12 @@ SEVERAL: Final = "several"
 
 NOWHERE: Final = "none"
 """Stands for items to which the rules of no region applied."""
+
+OTHERS: Final = "others"
+"""Stands for regions, or for kinds, that are told of together because few items are of them."""
+
+MOST_MOVED: Final = 20
+"""Lines are told of together that hold at most one in so many items."""
 
 Place = tuple[str, str]
 """Region and kind."""
@@ -110,6 +117,82 @@ def withheld_together(tables: Iterable[Mapping[Place, Reach]]) -> set[Place]:
     while more := set().union(*(withheld(cells, reasons=False, also=hidden) for cells in known)) - hidden:
         hidden |= more
     return hidden
+
+
+# --- what is told of together -------------------------------------------------------------------------------
+
+Merged = tuple[frozenset[str], frozenset[str]]
+"""Regions and kinds that are told of together."""
+
+
+def together(cells: Mapping[Place, Reach], merged: Merged) -> dict[Place, Reach]:
+    """The cells with some regions, and some kinds, as one line each."""
+    found: dict[Place, Reach] = {}
+    for place, reach in cells.items():
+        own = (OTHERS if name in merged[axis] else name for axis, name in enumerate(place))
+        region, kind = own
+        found.setdefault((region, kind), Reach()).add(reach)
+    return found
+
+
+def told_together(tables: Iterable[Mapping[Place, Reach]]) -> Merged:
+    """Regions and kinds of few items that are best told of together, so that less must be withheld.
+
+    Line by line the smallest one that holds something withheld joins another; of all that comes of it, what
+    shows the most items is taken, and of equals what keeps the most lines apart.
+
+    Args:
+        tables: Tables about the same items, totals among their cells.
+    """
+    known = list(tables)
+    merged: Merged = (frozenset(), frozenset())
+    best, most = merged, -1
+    while True:
+        coarse = [together(cells, merged) for cells in known]
+        hidden = withheld_together(coarse)
+        shown = sum(one.items for cells in coarse for place, one in cells.items() if place not in hidden)
+        if shown > most:
+            best, most = merged, shown
+        step = _next_together(coarse, hidden, merged)
+        if step is None:
+            return best
+        axis, names = step
+        more = merged[axis] | (names - {OTHERS})
+        merged = (more, merged[1]) if axis == 0 else (merged[0], more)
+
+
+def _next_together(
+    tables: list[dict[Place, Reach]], hidden: set[Place], merged: Merged
+) -> tuple[int, frozenset[str]] | None:
+    """The lines that are told of together next: those that move the fewest items; None for no more."""
+    found: list[tuple[int, int, list[str]]] = []
+    for axis in (0, 1):
+        items = _items(tables, axis)
+        weak = {place[axis] for place in hidden} & items.keys()
+        sink = OTHERS if merged[axis] else SEVERAL if axis == 0 and SEVERAL in items else None
+        for one in sorted(weak):
+            rest = [name for name in items if name not in (one, sink)]
+            partner = (
+                sink if sink is not None and one != sink else min(rest, key=items.__getitem__, default=None)
+            )
+            if partner is not None:
+                moved = sum(items[name] for name in (one, partner) if name != sink)
+                found.append((moved, axis, sorted((one, partner))))
+    whole = max((cells[ALL, ALL].items for cells in tables if (ALL, ALL) in cells), default=0)
+    least = min(found, default=None)
+    if least is None or least[0] * MOST_MOVED > whole:
+        return None
+    return least[1], frozenset(least[2])
+
+
+def _items(tables: list[dict[Place, Reach]], axis: int) -> dict[str, int]:
+    """Items of each line, in the order of their names."""
+    names = sorted({place[axis] for cells in tables for place in cells} - {ALL})
+    empty = Reach()
+    return {
+        name: max(cells.get((name, ALL) if axis == 0 else (ALL, name), empty).items for cells in tables)
+        for name in names
+    }
 
 
 def _given_away(cells: Mapping[Place, Reach], hidden: set[Place], reasons: bool) -> Iterator[Place]:

@@ -6,7 +6,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from validation.report_suppression import ALL, MINIMUM, Place, Reach, with_totals, withheld
+from validation.report_suppression import (
+    ALL,
+    MINIMUM,
+    OTHERS,
+    SEVERAL,
+    Place,
+    Reach,
+    together,
+    told_together,
+    with_totals,
+    withheld,
+    withheld_together,
+)
 
 
 @st.composite
@@ -89,3 +101,51 @@ def test_one_small_cell_takes_another_with_it() -> None:
         }
     )
     assert withheld(cells, reasons=False) == {("eu", "chat"), ("eu", "audio"), ("eu", ALL)}
+
+
+def with_all(cells: dict[Place, Reach]) -> dict[Place, Reach]:
+    found = with_totals(cells)
+    for (region, kind), reach in list(found.items()):
+        if region != ALL:
+            found.setdefault((ALL, kind), Reach()).add(reach)
+    return found
+
+
+def reach(items: int) -> Reach:
+    return Reach(items=items, pairs=items, none=items)
+
+
+def test_few_items_are_told_of_together_so_that_nothing_need_be_withheld() -> None:
+    cells = with_all(
+        {
+            (SEVERAL, "chat"): reach(900),
+            (SEVERAL, "audio"): reach(600),
+            (SEVERAL, "poll"): reach(2),
+            (SEVERAL, "file"): reach(9),
+            ("uk", "chat"): reach(3),
+            ("eu", "audio"): reach(1),
+        }
+    )
+    merged = told_together([cells])
+    assert merged == ({"eu", "uk", SEVERAL}, {"file", "poll"})
+    coarse = together(cells, merged)
+    assert not withheld_together([coarse])
+    assert (coarse[ALL, ALL].items, coarse[OTHERS, "chat"].items, coarse[ALL, OTHERS].items) == (
+        1515,
+        903,
+        11,
+    )
+
+
+def test_what_is_large_stays_apart() -> None:
+    cells = with_all({("eu", "chat"): reach(900), ("uk", "chat"): reach(700), ("uk", "audio"): reach(90)})
+    assert told_together([cells]) == (frozenset(), frozenset())
+
+
+@given(cells=tables())
+def test_no_item_is_lost_when_lines_are_told_of_together(cells: dict[Place, Reach]) -> None:
+    coarse = together(cells, told_together([cells]))
+    for own in (cells, coarse):
+        assert own.get((ALL, ALL), Reach()).items == sum(
+            one.items for place, one in own.items() if ALL not in place
+        )
