@@ -89,6 +89,16 @@ def test_other_commands_need_no_network_either(events: Path, tmp_path: Path, key
     assert (ran.returncode, found) == (0, {"network": [], "written": []})
 
 
+def test_a_report_needs_no_network_and_leaves_nothing(events: Path, tmp_path: Path, keys: Path) -> None:
+    ingest(events, tmp_path / "S", keys)
+    ran, found = isolated(tmp_path, ["report", "--store", str(tmp_path / "S"), "--format", "json"])
+    assert ran.returncode == 0, ran.stderr
+    assert found["network"] == []
+    outside = [path for path in found["written"] if not path.startswith((str(tmp_path / "tmp"), "/dev/null"))]
+    assert outside == []
+    assert not list((tmp_path / "tmp").iterdir())
+
+
 # --- keys ---------------------------------------------------------------------------------------------------
 
 
