@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import html
 import json
 import re
 import shutil
@@ -22,6 +23,7 @@ from pipelines.report_build import build_report
 from pipelines.report_command import rendered
 from pipelines.report_csv import record_csv
 from pipelines.report_html import report_html
+from pipelines.report_labels import explained
 from pipelines.report_verify import Verified, _as_then, compare, verify_report
 from schemas.contract import bundled_contract_files
 from schemas.tables import (
@@ -459,6 +461,27 @@ def test_no_canary_of_the_events_is_in_any_form(report: Report) -> None:
         assert CANARY not in text
         assert "saying m1-chat" not in text
         assert "m1" not in {word.strip('",') for word in text.split()}
+
+
+def test_the_page_tells_where_data_is_kept_and_how_to_say_no(report: Report) -> None:
+    (terms,) = report.terms.versions
+    page = report_html(report)
+    assert terms.storage_locations
+    assert f"kept here: {', '.join(terms.storage_locations)}." in page
+    assert f"<em>{terms.withdrawal_method}</em>" in page
+    assert terms.storage_locations[0] in record_csv(report)
+
+
+def test_the_page_explains_why_records_and_telemetry_are_held(report: Report) -> None:
+    page = html.unescape(report_html(report))
+    reasons = [one.name for one in report.collected.reasons]
+    decided = [one.name.split()[-1] for one in report.decisions.telemetry]
+    assert reasons
+    assert decided
+    for code in (*reasons, *decided):
+        sentence, cure = explained(code)
+        assert sentence in page
+        assert cure in page
 
 
 def test_markup_in_any_string_does_nothing(report: Report) -> None:
