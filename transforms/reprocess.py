@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -181,8 +181,9 @@ class _Taking:
         fields = FieldTaker(
             self._lookup, self._contracts, self._keys, self._epochs, self._settings.erased(), task.seen
         )
-        before = 0
+        before, met = 0, set[bytes]()
         for batch in opener.batches():
+            met.update(key.key_id for key in batch)
             if task.of_rejects:
                 self._take_records(batch, rows, task.destroyed)
             else:
@@ -190,6 +191,13 @@ class _Taking:
             PROGRESS.add_opened(opener.items - before)
             before = opener.items
         self._close_task(task, rows, opener)
+        self._account_task(task, rows, met | opener.broken.keys())
+
+    def _account_task(self, task: Task, rows: SealedRows, met: Set[bytes]) -> None:
+        """What was met is what was chosen, key by key and row by row; else nothing is committed."""
+        self.counts.before.update({"data keys": len(task.keys), "chosen rows": task.chosen})
+        found = rows.rows_under(task.keys)
+        self.counts.after.update({"data keys": len(met & set(task.keys)), "chosen rows": sum(found)})
 
     def _close_task(self, task: Task, rows: SealedRows, opener: OrderedOpener) -> None:
         counts, retired = self.counts, self._retired & set(task.keys)

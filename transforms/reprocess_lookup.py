@@ -14,7 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from schemas.tables import CHILD_POSITION, QUARANTINE_ITEMS, ROSTER, SIGNALS
+from schemas.tables import CHILD_POSITION, DIGESTS, QUARANTINE_ITEMS, ROSTER, SIGNALS, TELEMETRY
 from transforms import store_reading
 from transforms.erase_reach import is_in
 from transforms.erase_search import folder_of
@@ -111,6 +111,27 @@ class StoreLookup:
     def events_there(self, table: str, events: Mapping[str, str]) -> set[str]:
         """Which of some events have rows in a table."""
         return self._among(self.files(table, events.values()), "event_id", events.keys())
+
+    def events_anywhere(self, events: Collection[str]) -> set[str]:
+        """Which of some events have rows of telemetry, in whatever table and of whatever day."""
+        tables = [name for name in self.store.tables() if name.startswith(f"{TELEMETRY}/")] if events else ()
+        records = [record for table in tables for record in self.store.files(table)]
+        return self._among(records, "event_id", events)
+
+    def sole_bodies(self, identities: Collection[bytes]) -> dict[bytes, bytes | None]:
+        """The only body that has ever been read under some ids of events, None where there were several.
+
+        Args:
+            identities: Keyed digests (16 bytes); those that no run has read are not in the result.
+        """
+        found: dict[bytes, bytes | None] = {}
+        known = identities and DIGESTS in self.store.tables()
+        for batch in self.store.scan(DIGESTS, ["id_digest", "body_digest"]) if known else ():
+            mine = batch.filter(pa.array(is_in(batch.column("id_digest"), identities)))
+            named = (mine.column(name).to_pylist() for name in ("id_digest", "body_digest"))
+            for identity, body in zip(*named, strict=True):
+                found[identity] = body if found.get(identity, body) == body else None
+        return found
 
     def items_there(self, kind: str, folders: Iterable[str], item_ids: Collection[str]) -> set[str]:
         """Which ids items of a kind have already."""

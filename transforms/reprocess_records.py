@@ -7,9 +7,10 @@ One that is still refused stays exactly as it is, and so does one that a contrac
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cached_property
 from typing import Final
 
 import pyarrow as pa
@@ -72,6 +73,41 @@ class TakenRecords:
     told: Counter[Told] = field(default_factory=Counter)
 
 
+class _Earlier:
+    """What the store has of the events of some records, read once it is asked for.
+
+    No table tells which body of an event was taken in. If only one was ever read under its id, it was that
+    one; if there were several, any of them may be another one.
+
+    Args:
+        lookup: The store.
+        identified: Keyed digests (16 bytes) of the records' events and bodies.
+    """
+
+    def __init__(self, lookup: StoreLookup, identified: Collection[tuple[bytes, bytes]]) -> None:
+        self._lookup, self._identified = lookup, identified
+
+    @cached_property
+    def _unclear(self) -> frozenset[str]:
+        sole = self._lookup.sole_bodies({identity for identity, _ in self._identified})
+        return frozenset(identity.hex() for identity, body in self._identified if sole.get(identity) != body)
+
+    @cached_property
+    def colliding(self) -> frozenset[str]:
+        """Events (32 hexadecimal digits) that were taken in before, perhaps with another body."""
+        return frozenset(self._lookup.events_anywhere(self._unclear))
+
+    def repeated(self, table: str, folders: Mapping[str, str]) -> set[str]:
+        """Which of some events were taken in before with the same body.
+
+        Args:
+            table: Their table of telemetry.
+            folders: The events with the folder of each: an equal body has an equal day.
+        """
+        clear = {event: folder for event, folder in folders.items() if event not in self._unclear}
+        return self._lookup.events_there(table, clear)
+
+
 class RecordTaker:
     """Takes records in again.
 
@@ -98,6 +134,7 @@ class RecordTaker:
         self._digester = RecordDigester(keys.digest_key)
         self._separators: dict[bytes, Separator] = {}
         self._taken: dict[bytes, bytes] = {}
+        self._earlier = _Earlier(lookup, ())
 
     def take(self, records: Sequence[SealedRecord], destroyed: frozenset[str] = frozenset()) -> TakenRecords:
         """What becomes of some records.
@@ -108,6 +145,7 @@ class RecordTaker:
         """
         taken = TakenRecords([STAYS] * len(records))
         groups: dict[tuple[date, bytes], list[int]] = defaultdict(list)
+        identified: set[tuple[bytes, bytes]] = set()
         for index, (record, identity, body) in enumerate(self._identified(records)):
             is_destroyed, root = record.reject_id.hex() in destroyed, self._epochs.of_day(record.received)
             reason = self._refused(record, identity, body, is_destroyed=is_destroyed)
@@ -117,6 +155,8 @@ class RecordTaker:
                 self._settle(taken, index, record, STAYS, reason=reason or EPOCH_UNLINKED)
             else:
                 groups[record.received, root].append(index)
+                identified.add((identity, body))
+        self._earlier = _Earlier(self._lookup, identified)
         for (received, root), indexes in groups.items():
             self._take_group(records, indexes, received, self._separator(root), taken)
             separated = [index for index in indexes if taken.outcomes[index] == SEPARATED]
@@ -206,12 +246,15 @@ class RecordTaker:
         if not indexes:
             return
         result = separator.separate(shape, [records[index].raw for index in indexes])
-        again = self._taken_before(shape, result)
-        if again:
+        again, colliding = self._taken_before(shape, result)
+        if again or colliding:
             known = {indexes[place] for place in again}
             for index in sorted(known):
                 self._settle(taken, index, records[index], DUPLICATE)
-            indexes = [index for index in indexes if index not in known]
+            others = {indexes[place] for place in colliding}
+            for index in sorted(others):
+                self._settle(taken, index, records[index], STAYS, reason=ID_COLLISION)
+            indexes = [index for index in indexes if index not in known | others]
             result = separator.separate(shape, [records[index].raw for index in indexes])
         for each in result.held:
             self._settle(taken, indexes[each.index], records[indexes[each.index]], STAYS, reason=each.code)
@@ -226,16 +269,20 @@ class RecordTaker:
             taken.told[told] += number
         taken.separated.append((received, result))
 
-    def _taken_before(self, shape: EventShape, result: Separated) -> list[int]:
-        """Places of records whose events telemetry has already: they were delivered and taken again."""
+    def _taken_before(self, shape: EventShape, result: Separated) -> tuple[list[int], list[int]]:
+        """Places of records whose events telemetry has already: with this body, and perhaps with another."""
         table = f"{TELEMETRY}/{shape.table}"
         rows = result.telemetry.get(table)
         if rows is None:
-            return []
+            return [], []
         ids = rows.column("event_id").to_pylist()
         folders = map(day_folder, rows.column("event_time").to_pylist())
-        known = self._lookup.events_there(table, dict(zip(ids, folders, strict=True)))
-        return [place for place, event in zip(result.separated_rows, ids, strict=True) if event in known]
+        known = self._earlier.repeated(table, dict(zip(ids, folders, strict=True)))
+        places = list(zip(result.separated_rows, ids, strict=True))
+        return (
+            [place for place, event in places if event in known],
+            [place for place, event in places if event in self._earlier.colliding],
+        )
 
     @staticmethod
     def _settle(

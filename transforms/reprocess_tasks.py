@@ -38,6 +38,7 @@ class Task:
         rows: Paths of the files that tell of what is under them.
         blobs: Paths of the files of their ciphertext.
         wrapped: Paths of the files of their wrapped keys, and of those that wrap them.
+        chosen: Number of rows of what is under them.
         seen: Events (32 hexadecimal digits) that an earlier task has fields of.
         destroyed: Rejects among them that were destroyed (32 hexadecimal digits).
     """
@@ -48,6 +49,7 @@ class Task:
     rows: tuple[str, ...]
     blobs: tuple[str, ...]
     wrapped: tuple[str, ...]
+    chosen: int
     seen: frozenset[str] = frozenset()
     destroyed: frozenset[str] = frozenset()
 
@@ -72,6 +74,10 @@ class _Found(NamedTuple):
         """The values under some keys."""
         return frozenset(name for key in keys for name in self.names.get(key, ()))
 
+    def count(self, keys: Iterable[bytes]) -> int:
+        """The number of rows under some keys."""
+        return sum(self.rows[key] for key in keys)
+
 
 def tasks_of(store: Store, choice: Choice, rows_a_task: int = ROWS_A_TASK) -> list[Task]:
     """Everything that was chosen, cut into tasks."""
@@ -87,12 +93,14 @@ def tasks_of(store: Store, choice: Choice, rows_a_task: int = ROWS_A_TASK) -> li
     for keys in _grouped(choice.items, blobs, items.rows, order, rows_a_task):
         rows, sealed, under = (_paths(each, keys) for each in (items.files, blobs.files, wrapped))
         events = items.named(keys)
-        tasks.append(Task(len(tasks), False, keys, rows, sealed, under, seen=events & seen))
+        tasks.append(
+            Task(len(tasks), False, keys, rows, sealed, under, items.count(keys), seen=events & seen)
+        )
         seen |= events
     for keys in _grouped(choice.rejects, blobs, rejects.rows, order, rows_a_task):
         rows, sealed, under = (_paths(each, keys) for each in (rejects.files, blobs.files, wrapped))
         gone = destroyed & rejects.named(keys)
-        tasks.append(Task(len(tasks), True, keys, rows, sealed, under, destroyed=gone))
+        tasks.append(Task(len(tasks), True, keys, rows, sealed, under, rejects.count(keys), destroyed=gone))
     return tasks
 
 
