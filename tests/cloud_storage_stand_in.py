@@ -8,6 +8,7 @@ wrong, tests against another emulator that speaks the same protocol may show (``
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import re
 import threading
@@ -33,6 +34,7 @@ class StoredObject:
     generation: int
     metadata: dict[str, str]
     updated: datetime
+    encoding: str | None = None
 
     def described(self) -> dict[str, Any]:
         """The object as the interface describes it."""
@@ -45,6 +47,7 @@ class StoredObject:
             "metadata": self.metadata,
             "crc32c": checksum(self.content),
             "updated": self.updated.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            **({"contentEncoding": self.encoding} if self.encoding else {}),
         }
 
 
@@ -86,7 +89,12 @@ class CloudStorage:
             self.calls.append(("storage.objects.delete", name))
         self.generation += 1
         made = StoredObject(
-            name, content, self.generation, said.get("metadata") or {}, datetime.now(UTC) + self.ahead
+            name,
+            content,
+            self.generation,
+            said.get("metadata") or {},
+            datetime.now(UTC) + self.ahead,
+            said.get("contentEncoding"),
         )
         self.objects[name] = made
         return made
@@ -185,6 +193,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _content(self, found: StoredObject) -> None:
         content, whole = found.content, len(found.content)
         headers = {"X-Goog-Hash": f"crc32c={checksum(content)}", "X-Goog-Generation": str(found.generation)}
+        if found.encoding == "gzip":  # the service unpacks it, and then disregards ranges
+            self._answer(200, gzip.decompress(content), headers)
+            return
         wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range") or "")
         if wanted is None:
             self._answer(200, content, headers)

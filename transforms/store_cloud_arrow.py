@@ -10,6 +10,8 @@ from typing import Any, Final, NoReturn
 import pyarrow as pa
 import pyarrow.fs as pafs
 
+from schemas.errors import InfrastructureFault
+
 READ_AHEAD: Final = 4 << 20
 """Bytes of one request where Arrow asks for less."""
 
@@ -85,9 +87,19 @@ class ObjectReader(io.RawIOBase):
         blob: The object as the client library knows it.
         path: Its name, for messages.
         faults: Turns the client library's errors into ours, given what was tried and the path.
+
+    Raises:
+        InfrastructureFault: It is kept compressed and handed out unpacked, so that its size, by which it is
+            read, says nothing of its content (``STORE_CLOUD_ENCODED``).
     """
 
     def __init__(self, blob: Any, path: str, faults: Faults) -> None:
+        if blob.content_encoding:
+            raise InfrastructureFault(
+                "STORE_CLOUD_ENCODED",
+                f"{path} was uploaded compressed (it has a Content-Encoding); upload it again as it is, "
+                "without -z, -Z or --gzip-local",
+            )
         self._size, self._path, self._faults = int(blob.size), path, faults
         self._reader = blob.open("rb", chunk_size=READ_AHEAD)
 

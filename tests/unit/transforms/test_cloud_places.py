@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,8 +19,8 @@ from schemas.registry import load_registry
 from schemas.registry_writing import write_starter
 from tests.cloud_storage_stand_in import cloud_storage
 from transforms.cloud_places import CloudPlace, place_at
-from transforms.consent_intake import plan_records, read_range
-from transforms.store_cloud import CloudFiles
+from transforms.consent_intake import RecordRange, plan_records, read_range
+from transforms.store_cloud import CloudFiles, connect
 
 LINES = [b'"%0100d"' % number for number in range(500)]
 
@@ -137,6 +138,32 @@ def test_a_file_that_has_gone_is_named(bucket: CloudFiles) -> None:
     bucket.delete("records/a.jsonl")
     with pytest.raises(InfrastructureFault, match=r"CONSENTS_UNREADABLE: gs://bucket/records/a\.jsonl"):
         list(read_range(part))
+
+
+def test_a_file_that_is_kept_compressed_is_refused(bucket: CloudFiles) -> None:
+    # The service states its compressed size and hands it out unpacked: its tail would go unread.
+    blob = connect().bucket("bucket").blob("records/a.jsonl")
+    blob.content_encoding = "gzip"
+    blob.upload_from_string(gzip.compress(b"\n".join(LINES)))
+    (part,) = [RecordRange("gs://bucket/records/a.jsonl", 0, 100)]
+    for read in (
+        lambda: plan_records(["gs://bucket/records"]),
+        lambda: list(read_range(part)),
+        lambda: bucket.arrow().open_input_file("records/a.jsonl"),
+    ):
+        with pytest.raises(InfrastructureFault, match="STORE_CLOUD_ENCODED"):
+            read()
+
+
+@pytest.mark.parametrize("name", ["registry.json", "registry.jws", "tenants.json"])
+def test_a_registry_that_is_kept_compressed_is_refused(bucket: CloudFiles, tmp_path: Path, name: str) -> None:
+    write_starter(tmp_path / "registry", valid_from="2026-01-01T00:00:00Z")
+    bring(bucket, tmp_path / "registry", "registry")
+    blob = connect().bucket("bucket").blob(f"registry/{name}")
+    blob.content_encoding = "gzip"
+    blob.upload_from_string(gzip.compress((tmp_path / "registry" / name).read_bytes()))
+    with pytest.raises(InfrastructureFault, match="STORE_CLOUD_ENCODED"):
+        load_registry(place_at("gs://bucket/registry"))
 
 
 def test_a_large_file_is_read_anywhere(bucket: CloudFiles) -> None:
