@@ -66,4 +66,4 @@ def build_due(
         keys: The reading side's keys; they travel as a path.
     """
     files = build_decisions(pipeline, settings, log, rules, keys, STAGE)  # FileRecord
-    _ = files | "KeepDecisions" >> KeepDecisions(log, settings.run_id)
+    _ = files | "KeepDecisions" >> KeepDecisions(log, settings.run_id, keys)

@@ -30,7 +30,7 @@ from transforms.erase_check import ErasureCheck, check_erased
 from transforms.erase_commit import ErasureSettings, delete_replaced, delete_unnamed
 from transforms.erase_due import Due, copies_over, evidence, find_due, purposes_to_ask
 from transforms.erase_orders import Order, delete_drafts, finish_orders, people_of, read_orders, write_order
-from transforms.erase_passing import delete_passed, edits_kept, folder_for_decisions
+from transforms.erase_passing import delete_passed, edits_kept, folder_for_decisions, seal_of_decisions
 from transforms.erase_plan import ErasurePlan, Planner, due_by_age, held_keys
 from transforms.erase_reach import (
     TIME_TO_LIVE_OVER,
@@ -221,7 +221,8 @@ class _Erasure:
         rules = replace(self._rules, request=replace(self._rules.request, purposes=purposes))
         elsewhere = runs_elsewhere(self._options.beam_arguments)
         with folder_for_decisions(store, self._run_id, elsewhere=elsewhere) as log:
-            Store.open_or_create(log)
+            seal = seal_of_decisions(self._keys, self._run_id)
+            Store.open_or_create(log, seal)
             settings = ReleaseSettings(
                 store=self._options.store,
                 run_id=self._run_id,
@@ -235,7 +236,7 @@ class _Erasure:
                 pipeline = make_pipeline(self._options.beam_arguments)
                 build_due(pipeline, settings, log, rules, self._keys)
                 run_to_commit(pipeline, log, self._run_id, elsewhere=elsewhere)
-            decided = Store.open(log)
+            decided = Store.open(log, seal)
             self._due = find_due(store, decided, purposes, whole=purposes == registered)
             self._decisions = evidence(decided, self._due)
 

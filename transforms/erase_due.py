@@ -22,8 +22,10 @@ import pyarrow.compute as pc
 from schemas.errors import PromiseBroken
 from schemas.registry_entries import PurposeEntry
 from schemas.tables import DECISION_CLASSES, DECISION_ITEMS, FIXED_TABLES, QUARANTINE_ITEMS, RELEASED
+from transforms.erase_passing import seal_of_decisions
 from transforms.erase_reach import NO_PURPOSE_LEFT, WITHDRAWN, Scope, is_in
 from transforms.faults import value_free
+from transforms.keys import ReleaseKeys
 from transforms.manifests import FileRecord
 from transforms.release_rules import ReleaseRules
 from transforms.store import Store
@@ -58,20 +60,21 @@ class Due:
 
 @dataclass
 class KeepDecisions(beam.PTransform[Any, Any]):
-    """Commit the files of decisions to the store that they were written to."""
+    """Commit the files of decisions to the store that they were written to, under the erasure's own seal."""
 
     store: str
     run_id: str
+    keys: ReleaseKeys
 
     def expand(self, files: Any) -> Any:
         """FileRecord -> nothing."""
         once = files.pipeline | "Once" >> beam.Create([self.store], reshuffle=False)
-        return once | "Keep" >> beam.Map(_keep, self.run_id, beam.pvalue.AsList(files))
+        return once | "Keep" >> beam.Map(_keep, self.run_id, self.keys, beam.pvalue.AsList(files))
 
 
-def _keep(store: str, run_id: str, files: Sequence[FileRecord]) -> None:
+def _keep(store: str, run_id: str, keys: ReleaseKeys, files: Sequence[FileRecord]) -> None:
     with value_free("keep decisions"):
-        Store.open(store).commit(run_id, files, {"kind": "decisions"})
+        Store.open(store, seal_of_decisions(keys, run_id)).commit(run_id, files, {"kind": "decisions"})
 
 
 def purposes_to_ask(store: Store, rules: ReleaseRules) -> tuple[str, ...]:
@@ -92,7 +95,7 @@ def find_due(store: Store, decided: Store, purposes: Sequence[str], *, whole: bo
 
     Args:
         store: The store.
-        decided: The store of decisions about all of its items, for these purposes.
+        decided: The store of decisions about all of its items, for these purposes, opened with its seal.
         purposes: The purposes that were asked for.
         whole: Whether these are all that are registered.
 

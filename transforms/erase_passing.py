@@ -1,12 +1,17 @@
 """What an erasure hands to workers that are elsewhere, beside the graph: decisions back, edits out.
 
 An edit names people, by pseudonyms, and holds a secret that nobody keeps; the graph of a job is kept by the
-service that takes it. So on Cloud Storage edits lie in the store while they are needed, enciphered like
-orders, and only their paths travel. What a killed erasure has left of both is deleted by the next.
+service that takes it. So on Cloud Storage edits lie in the store while they are needed, enciphered, and only
+their paths travel. What a killed erasure has left of both is deleted by the next.
+
+Other accounts can write to the store's bucket, too. So decisions are sealed and edits are enciphered with
+keys that are derived (HKDF, RFC 5869) from one that the release side alone holds, and are bound to their
+erasure: neither those accounts nor whoever has the writing side's keys can put others in their place.
 """
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,16 +24,18 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from schemas.errors import InfrastructureFault
+from schemas.errors import ConfigurationError, InfrastructureFault
 from transforms.erase_rows import Edit
 from transforms.faults import value_free
 from transforms.keys import ReleaseKeys
+from transforms.manifest_seal import ManifestSeal
 from transforms.store import Store
 from transforms.store_cloud import SCHEME
 from transforms.store_files import StoreFiles, open_files
 
 FOLDER: Final = ".erasing"
-_LABEL: Final = b"cofferdam erasure edits v1"
+_EDITS: Final = b"cofferdam erasure edits v2"
+_DECISIONS: Final = b"cofferdam erasure decisions v1 "
 _NONCE_BYTES: Final = 12
 _TOGETHER: Final = 100
 """Edits in one file."""
@@ -42,9 +49,12 @@ def folder_for_decisions(store: Store, run_id: str, *, elsewhere: bool) -> Itera
         store: The store, its lock held.
         run_id: The erasure.
         elsewhere: Whether an engine outside of this process decides.
+
+    Raises:
+        ConfigurationError: The folder for temporary files cannot be used (``TEMPORARY_FOLDER``).
     """
     if not _goes_through_store(store, elsewhere):
-        with TemporaryDirectory(prefix="cofferdam-") as folder:
+        with _temporary_folder() as folder:
             yield folder
         return
     delete_passed(store.files_of_store)
@@ -52,6 +62,23 @@ def folder_for_decisions(store: Store, run_id: str, *, elsewhere: bool) -> Itera
         yield f"{store.root}/{FOLDER}/{run_id}"
     finally:
         delete_passed(store.files_of_store)
+
+
+def _temporary_folder() -> TemporaryDirectory[str]:
+    """A folder where ``TMPDIR`` says; Python would silently take another one if that cannot be used."""
+    named = os.environ.get("TMPDIR")
+    try:
+        return TemporaryDirectory(prefix="cofferdam-", dir=os.path.abspath(named) if named else None)
+    except OSError:
+        raise ConfigurationError(
+            "TEMPORARY_FOLDER",
+            "TMPDIR names no folder that can be written to; make it, or name another. Nothing was changed",
+        ) from None
+
+
+def seal_of_decisions(keys: ReleaseKeys, run_id: str) -> ManifestSeal:
+    """The seal of one erasure's store of decisions; the release side alone can make it."""
+    return ManifestSeal(_derived(keys, _DECISIONS + run_id.encode()))
 
 
 @contextmanager
@@ -114,4 +141,9 @@ def _goes_through_store(store: Store, elsewhere: bool) -> bool:
 
 
 def _cipher(keys: ReleaseKeys) -> AESGCM:
-    return AESGCM(HKDF(hashes.SHA256(), 32, None, _LABEL).derive(keys.join_key))
+    return AESGCM(_derived(keys, _EDITS))
+
+
+def _derived(keys: ReleaseKeys, label: bytes) -> bytes:
+    """A key (32 bytes) that the writing side cannot make: its directory holds another signing key."""
+    return HKDF(hashes.SHA256(), 32, None, label).derive(keys.log_signing_key.private_bytes_raw())

@@ -6,8 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
+from pipelines import run_erase
+from pipelines.engines import run_to_commit
+from schemas.errors import InfrastructureFault, PromiseBroken
 from schemas.tables import (
     DECISION_CLASSES,
     QUARANTINE_ITEMS,
@@ -21,6 +25,9 @@ from schemas.tables import (
 )
 from tests.pipeline.release_world import AS_OF, TENANT, World, chat, meeting, presence
 from tests.pipeline.test_erase import erase, everything, files_of
+from transforms.keys import load_ingest_keys
+from transforms.manifest_seal import ManifestSeal, seal_of
+from transforms.store import Store
 from validation.policy_loading import SHIPPED_PROFILES
 
 LATER = "2026-03-09T00:00:00Z"
@@ -87,6 +94,62 @@ def test_a_no_deletes_the_copies_of_its_purpose_and_leaves_the_sealed_item(world
     decided = [row for row in world.rows(DECISION_CLASSES) if row["stage"] == "erase"]
     assert [(row["decision"], row["purpose"]) for row in decided] == [("ERASE", "ai_training")]
     assert due(world)["recalls"] == 0
+
+
+def test_decisions_that_another_has_put_in_the_place_of_its_own_destroy_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.release()
+    before = everything(world)
+    seals = {"nobody": None, "writing side": seal_of(load_ingest_keys(world.keys / "ingest"))}
+    decide = run_to_commit
+    for seal in seals.values():
+
+        def forge(*given: Any, seal: ManifestSeal | None = seal, **more: Any) -> bool:
+            done = decide(*given, **more)
+            all_withdrawn(Path(given[1]), seal)
+            return done
+
+        monkeypatch.setattr(run_erase, "run_to_commit", forge)
+        with pytest.raises(PromiseBroken, match="STORE_MANIFEST_SEAL"):
+            due(world)
+    assert everything(world) == before
+
+
+def test_a_file_of_decisions_that_was_exchanged_destroys_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.release()
+    before, decide = everything(world), run_to_commit
+
+    def forge(*given: Any, **more: Any) -> bool:
+        done = decide(*given, **more)
+        record = Store.open(given[1]).files(DECISION_CLASSES)[0]
+        file = Path(given[1]) / record.path
+        content = bytearray(file.read_bytes())
+        content[len(content) // 2] ^= 1
+        file.write_bytes(content)
+        return done
+
+    monkeypatch.setattr(run_erase, "run_to_commit", forge)
+    with pytest.raises(InfrastructureFault, match="STORE_FILE_DIGEST"):
+        due(world)
+    assert everything(world) == before
+
+
+def all_withdrawn(log: Path, seal: ManifestSeal | None) -> None:
+    """Put a store of decisions in the place of another: the same, but that everybody has withdrawn."""
+    store = Store.open(log)
+    (manifest,) = store.snapshot.manifests
+    rows = store.read_table(DECISION_CLASSES)
+    place = rows.schema.get_field_index("reasons")
+    reasons = pa.array([["WITHDRAWN"]] * rows.num_rows, rows.schema.field("reasons").type)
+    (log / manifest.path).unlink()
+    with store.writer(manifest.run_id, DECISION_CLASSES) as writer:
+        writer.append(rows.set_column(place, rows.schema.field("reasons"), reasons))
+        forged = writer.close()
+    others = [record for record in manifest.adds if record.table != DECISION_CLASSES]
+    Store.open(log, seal).commit(manifest.run_id, [*others, *forged], manifest.facts)
 
 
 @pytest.mark.parametrize(
