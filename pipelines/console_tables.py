@@ -19,6 +19,18 @@ def plain_console() -> Console:
     return Console(file=sys.stdout, width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
 
 
+def harmless(text: str) -> str:
+    """Text that no terminal takes for a command: what does not print is escaped, and so is the escape.
+
+    Control characters, marks that turn the direction of writing, halves of surrogate pairs and white space
+    other than the space do not print (`str.isprintable`).
+    """
+    return "".join(
+        each if each.isprintable() and each != "\\" else each.encode("unicode_escape").decode()
+        for each in text
+    )
+
+
 def grid(target: Console, *headings: str, title: str | None = None) -> Table:
     """An empty table; what does not fit into a cell goes on in the next line.
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.text import Text
 
-from pipelines.console_tables import grid, plain_console
+from pipelines.console_tables import grid, harmless, plain_console
 from pipelines.report_labels import counted
 from transforms.drift_names import Revealed
 
@@ -17,16 +17,8 @@ LONGEST_NAME: Final = 120
 
 
 def shown_name(name: str) -> str:
-    """A name that no terminal takes for a command: what does not print is escaped, and so is the escape.
-
-    Control characters, marks that turn the direction of writing, halves of surrogate pairs and white space
-    other than the space do not print (`str.isprintable`).
-    """
-    escaped = "".join(
-        each if each.isprintable() and each != "\\" else each.encode("unicode_escape").decode()
-        for each in name[:LONGEST_NAME]
-    )
-    return escaped if len(name) <= LONGEST_NAME else f"{escaped}…"
+    """A name as it is shown: harmless to the terminal, and cut off where it is very long."""
+    return harmless(name[:LONGEST_NAME]) + ("" if len(name) <= LONGEST_NAME else "…")
 
 
 def print_drift(ledger: Mapping[str, Any], found: Revealed, console: Console | None = None) -> None:

@@ -11,9 +11,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pipelines.console_tables import grid
+from pipelines.console_tables import grid, harmless
+from schemas.errors import CofferdamError
 from schemas.tables import QUARANTINE_REJECTED
 from transforms.faults import value_free
+from transforms.sources import input_paths
 from transforms.store import Store
 
 _COLUMNS: Final = ["reason", "file_index", "offset", "piece"]
@@ -24,15 +26,30 @@ _SHOWN: Final = 3
 def refused_places(store: str | Path, run_id: str, inputs: Sequence[str]) -> list[dict[str, Any]]:
     """The first places of each reason: reason, file, offset in its uncompressed content, and how many more.
 
+    The run is over and has not failed, whatever happens here: where the store has gone on meanwhile, nothing
+    is told.
+
     Args:
         store: The store's root.
         run_id: A run that has committed.
-        inputs: Paths of its input in their order (`transforms.sources.input_paths`).
-
-    Raises:
-        InfrastructureFault: The store cannot be read.
+        inputs: Paths of its input in their order (`transforms.sources.input_paths`); without them files are
+            told by their numbers.
     """
-    opened = Store.open(store)
+    try:
+        return _places(Store.open(store), run_id, inputs)
+    except CofferdamError:
+        return []
+
+
+def if_unchanged(inputs: Sequence[str], patterns: Sequence[str]) -> Sequence[str]:
+    """Paths of a run's input if they are the same now; files that came or went shift the others' numbers."""
+    try:
+        return inputs if input_paths(patterns) == inputs else ()
+    except CofferdamError:
+        return ()
+
+
+def _places(opened: Store, run_id: str, inputs: Sequence[str]) -> list[dict[str, Any]]:
     manifest = opened.snapshot.of_run(run_id)
     records = [] if manifest is None else [add for add in manifest.adds if add.table == QUARANTINE_REJECTED]
     first: dict[str, list[tuple[int, int]]] = {}
@@ -55,9 +72,7 @@ def refused_places(store: str | Path, run_id: str, inputs: Sequence[str]) -> lis
 
 
 def _named(inputs: Sequence[str], index: int) -> str:
-    if not 0 <= index < len(inputs):
-        return f"file {index}"
-    return inputs[index].encode("utf-8", "backslashreplace").decode()
+    return inputs[index] if 0 <= index < len(inputs) else f"file {index}"
 
 
 def print_places(places: Sequence[dict[str, Any]], console: Console) -> None:
@@ -69,7 +84,7 @@ def print_places(places: Sequence[dict[str, Any]], console: Console) -> None:
     )
     for entry in places:
         for place in entry["first"]:
-            table.add_row(entry["reason"], Text(place["file"]), f"{place['offset']}")
+            table.add_row(entry["reason"], Text(harmless(place["file"])), f"{place['offset']}")
         if entry["more"]:
             table.add_row(entry["reason"], Text(f"and {entry['more']:,} more"), "")
     console.print(table)

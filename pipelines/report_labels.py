@@ -31,7 +31,7 @@ RULES: Final = {
 DECISIONS: Final = {
     "RELEASE": "released, or may be (RELEASE)",
     "QUARANTINE": "held (QUARANTINE)",
-    "ERASE": "held, and copies are deleted (ERASE)",
+    "ERASE": "held, and due to be deleted (ERASE)",
     "REJECT": "held for good (REJECT)",
 }
 GRANTORS: Final = {

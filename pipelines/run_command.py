@@ -150,7 +150,7 @@ def run(
         raise click.UsageError("a release can follow only a run that is waited for; leave --no-wait away")
     following = release_arguments(store, release_keys, as_json, release)
     with quiet_start():
-        from pipelines.refused_places import refused_places
+        from pipelines.refused_places import if_unchanged, refused_places
         from pipelines.run_ingest import IngestRequest, run_ingest
         from pipelines.worker_paths import as_workers_see_it
         from transforms.sources import input_paths
@@ -175,13 +175,14 @@ def run(
     )
     with reported():
         refuse_misspelt(context.args)
-        inputs = input_paths(as_workers_see_it(request).patterns)
+        read = as_workers_see_it(request)
+        inputs = input_paths(read.patterns)
         started, cpu = time.monotonic(), time.process_time()
         ledger = run_ingest(request, show_progress=not as_json)
         if no_wait:
             context.exit(tell_submitted(ledger, store, as_json=as_json))
         elapsed = {"seconds": time.monotonic() - started, "cpu_seconds": time.process_time() - cpu}
-        places = refused_places(store, ledger["run_id"], inputs)
+        places = refused_places(store, ledger["run_id"], if_unchanged(inputs, read.patterns))
         if as_json:
             took = {key: round(value, 2) for key, value in elapsed.items()}
             click.echo(json.dumps({**ledger, **took, "refused": places, "checkpoint": checkpoint_of(store)}))

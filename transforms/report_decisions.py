@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from schemas.tables import DECISION_CLASSES, DECISION_ITEMS, DECISION_TELEMETRY
 from transforms.report_view import StoreView
 from validation.report_suppression import ALL, NOWHERE, SEVERAL, Place, Reach
+from validation.report_words import RISKS
 
 LEADS: Final = 40
 """Lines of items by leading reason that are listed; there are fewer reasons than this for a purpose."""
@@ -42,6 +43,7 @@ class LastDecisions:
         led: Items by leading reason.
         examples: The first item of each.
         reasons: Items in whose decision a reason stands.
+        risks: Items in whose decision a reason stands that tells of a risk, each item once.
         reach: How far consent reaches, by what was asked, region and kind.
         regions: Classes of items to which a region's rules applied.
         classes: Classes of items.
@@ -54,6 +56,7 @@ class LastDecisions:
     led: Counter[LedBy] = field(default_factory=Counter)
     examples: dict[LedBy, str] = field(default_factory=dict)
     reasons: Counter[str] = field(default_factory=Counter)
+    risks: Counter[str] = field(default_factory=Counter)
     reach: dict[Asked, dict[Place, Reach]] = field(default_factory=dict)
     regions: Counter[str] = field(default_factory=Counter)
     classes: int = 0
@@ -122,6 +125,9 @@ def _take_class(found: LastDecisions, row: Mapping[str, Any], states: Iterable[t
     found.simplest[led] = min(found.simplest.get(led, simple), simple)
     for code in row["reasons"]:
         found.reasons[code] += row["items"]
+    for risk, codes in RISKS.items():
+        if not set(codes).isdisjoint(row["reasons"]):
+            found.risks[risk] += row["items"]
     if row["decision"] == "RELEASE":
         found.cited.update(row["terms"])
     reach = Reach(items=row["items"], items_covered=row["items"] if row["decision"] == "RELEASE" else 0)

@@ -201,7 +201,7 @@ def assessment(decisions: LastDecisions, shown: Mapping[str, Mapping[str, int]])
         description=list(words.DESCRIPTION),
         necessity=list(words.NECESSITY),
         risks=[
-            Risk(risk=name, codes=list(codes), items=sum(decisions.reasons[code] for code in codes))
+            Risk(risk=name, codes=list(codes), items=decisions.risks[name])
             for name, codes in words.RISKS.items()
         ],
         measures=[

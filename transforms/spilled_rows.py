@@ -79,6 +79,7 @@ class SpilledRows:
         self._folder, self._kind, self.parts = folder, kind, parts
         self._waiting: list[Rows] = []
         self._held = 0
+        self._written = [0] * parts
 
     def add(self, key: npt.NDArray[np.uint64], **fields: Any) -> None:
         """Take rows in: their digests, and each field as an array or as one value for all."""
@@ -94,12 +95,19 @@ class SpilledRows:
     def part(self, number: int) -> Iterator[Rows]:
         """The rows of a part, some at a time, in the order in which they came."""
         self._write()
-        path = self._path(number)
-        with _faults():
-            if path.exists():
-                with path.open("rb") as file:
-                    while content := file.read(_CHUNK_ROWS * self._kind.itemsize):
-                        yield np.frombuffer(content, self._kind)
+        expected = self._written[number]
+        if not expected:
+            return
+        read = 0
+        with _faults(), self._path(number).open("rb") as file:
+            while content := file.read(_CHUNK_ROWS * self._kind.itemsize):
+                if len(content) % self._kind.itemsize:
+                    raise _not_as_written()
+                rows = np.frombuffer(content, self._kind)
+                read += len(rows)
+                yield rows
+        if read != expected:
+            raise _not_as_written()
 
     def whole(self, number: int) -> Rows:
         """All rows of a part."""
@@ -108,6 +116,7 @@ class SpilledRows:
     def drop(self) -> None:
         """Take all rows away."""
         self._waiting, self._held = [], 0
+        self._written = [0] * self.parts
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _write(self) -> None:
@@ -123,9 +132,18 @@ class SpilledRows:
                 if len(own):
                     with self._path(number).open("ab") as file:
                         file.write(own.tobytes())
+                    self._written[number] += len(own)
 
     def _path(self, number: int) -> Path:
         return self._folder / f"{number}.rows"
+
+
+def _not_as_written() -> InfrastructureFault:
+    return InfrastructureFault(
+        "SPILL_NOT_WRITTEN",
+        "files in the folder for temporary files were changed meanwhile; run again, or name another in "
+        "TMPDIR",
+    )
 
 
 @contextmanager

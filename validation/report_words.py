@@ -160,8 +160,18 @@ LIMITS: Final = {
     ),
     "contracts": "That contracts classify every field rightly.",
     "the reader": (
-        "That this file is the report that was made. `cofferdam report verify` makes it again "
-        "from the store and compares."
+        "That this file is the report that was made. `cofferdam report verify` makes the JSON report again "
+        "from the store and compares; for a page, make the page again with `cofferdam report`."
+    ),
+    "what was learned": (
+        "That a no undoes what was learned from a copy before. A model that was trained with it stays "
+        "as it is."
+    ),
+    "what was said since": (
+        "What people have said since the last release. Decisions are of its instant, not of the report's."
+    ),
+    "the basis of meetings": (
+        "That meetings may be held, recorded and their events kept. Decisions are about what is handed on."
     ),
 }
 """What is not proven, by what it is about."""

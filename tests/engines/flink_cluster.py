@@ -49,10 +49,14 @@ OPENED = (
 
 _SETTINGS = """
 jobmanager.rpc.address: 127.0.0.1
+jobmanager.bind-host: 127.0.0.1
 rest.address: 127.0.0.1
+rest.bind-address: 127.0.0.1
+web.submit.enable: false
 jobmanager.rpc.port: {rpc}
 rest.port: {rest}
 taskmanager.host: 127.0.0.1
+taskmanager.bind-host: 127.0.0.1
 taskmanager.numberOfTaskSlots: 2
 cluster.evenly-spread-out-slots: true
 taskmanager.cpu.cores: 1.0

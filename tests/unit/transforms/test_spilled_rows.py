@@ -44,6 +44,24 @@ def test_a_part_is_read_some_rows_at_a_time(monkeypatch: pytest.MonkeyPatch) -> 
         assert not len(rows.whole(0))
 
 
+@pytest.mark.parametrize("left", [None, 0, 8, 12])
+def test_rows_that_are_gone_from_the_disk_are_missed(
+    left: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with Spill() as spill:
+        rows = spill.rows(())
+        rows.add(np.arange(10, dtype=np.uint64))
+        assert len(rows.whole(0)) == 10
+        (file,) = tmp_path.rglob("*.rows")
+        content = file.read_bytes()
+        file.unlink()
+        if left is not None:
+            file.write_bytes(content[:left])
+        with pytest.raises(InfrastructureFault, match="SPILL_NOT_WRITTEN"):
+            rows.whole(0)
+
+
 def test_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with pytest.raises(KeyError):
