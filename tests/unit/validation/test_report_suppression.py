@@ -127,7 +127,7 @@ def test_few_items_are_told_of_together_so_that_nothing_need_be_withheld() -> No
         }
     )
     merged = told_together([cells])
-    assert merged == ({"eu", "uk", SEVERAL}, {"file", "poll"})
+    assert merged == (frozenset({"eu", "uk", SEVERAL}), frozenset({"file", "poll"}))
     coarse = together(cells, merged)
     assert not withheld_together([coarse])
     assert (coarse[ALL, ALL].items, coarse[OTHERS, "chat"].items, coarse[ALL, OTHERS].items) == (
