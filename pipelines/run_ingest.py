@@ -183,7 +183,9 @@ def our_errors() -> Iterator[None]:
             raise _error_class(kind)(code, message.split(" [while running")[0].strip()) from None
         name = type(error).__name__
         raise InfrastructureFault(
-            "RUN_FAILED", f"the runner stopped with {name}; nothing was committed, running again is safe"
+            "RUN_FAILED",
+            f"the runner stopped with {name}; running again is safe. An engine outside of this process may "
+            "still carry the job out and commit: see its own pages and logs, and `cofferdam ledger`",
         ) from None
 
 
