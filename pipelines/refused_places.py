@@ -43,8 +43,13 @@ def refused_places(store: str | Path, run_id: str, inputs: Sequence[str]) -> lis
 
 def if_unchanged(inputs: Sequence[str], patterns: Sequence[str]) -> Sequence[str]:
     """Paths of a run's input if they are the same now; files that came or went shift the others' numbers."""
+    return inputs if listed(patterns) == inputs else ()
+
+
+def listed(patterns: Sequence[str]) -> Sequence[str]:
+    """Paths of an input, none where it cannot be listed: the run itself says why."""
     try:
-        return inputs if input_paths(patterns) == inputs else ()
+        return input_paths(patterns)
     except CofferdamError:
         return ()
 

@@ -150,10 +150,9 @@ def run(
         raise click.UsageError("a release can follow only a run that is waited for; leave --no-wait away")
     following = release_arguments(store, release_keys, as_json, release)
     with quiet_start():
-        from pipelines.refused_places import if_unchanged, refused_places
+        from pipelines.refused_places import if_unchanged, listed, refused_places
         from pipelines.run_ingest import IngestRequest, run_ingest
         from pipelines.worker_paths import as_workers_see_it
-        from transforms.sources import input_paths
     from pipelines.audit_report import checkpoint_of, checkpoint_text
     from pipelines.contract_versions import tell_of_versions
     from pipelines.run_report import print_ledger
@@ -176,7 +175,7 @@ def run(
     with reported():
         refuse_misspelt(context.args)
         read = as_workers_see_it(request)
-        inputs = input_paths(read.patterns)
+        inputs = listed(read.patterns)
         started, cpu = time.monotonic(), time.process_time()
         ledger = run_ingest(request, show_progress=not as_json)
         if no_wait:
