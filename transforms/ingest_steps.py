@@ -37,6 +37,7 @@ from transforms.duplicates import (
 from transforms.fault_digests import FAULT_FILES, FaultDigests, fault_positions
 from transforms.faults import value_free
 from transforms.keys import IngestKeys
+from transforms.known_ids import KNOWN_IDS
 from transforms.manifest_seal import seal_of
 from transforms.manifests import FileRecord
 from transforms.parquet_files import TableWriter
@@ -126,7 +127,7 @@ class _DigestTask(beam.DoFn):
         faults = FaultDigests(task.file.path, self._digester)
         for block in blocks_of(task, self._settings):
             with collector_paused():
-                shards.add(digest_block(block, self._digester, faults, counts))
+                shards.add(digest_block(block, self._settings.run_id, self._digester, faults, counts))
             PROGRESS.add_digested(len(block.records))
         return counts
 
@@ -141,14 +142,16 @@ class _DigestTask(beam.DoFn):
 
 
 def digest_block(
-    block: Block, digester: RecordDigester, faults: FaultDigests, counts: RunCounts
+    block: Block, run_id: str, digester: RecordDigester, faults: FaultDigests, counts: RunCounts
 ) -> list[pa.Table]:
     """Digests of a block's records and of what is no record, both added to the sum of what was read."""
     tables = []
     if block.records:
         counts.read += digester.position_sum(block.file, block.offsets)
         counts.bytes_read += sum(map(len, block.records))
-        tables.append(digest_table(digester.identities(block.records), block.file, block.offsets))
+        identities = digester.identities(block.records)
+        KNOWN_IDS.keep(run_id, block, identities.ids)
+        tables.append(digest_table(identities, block.file, block.offsets))
     if block.faults:
         space = block.file + FAULT_FILES
         counts.read += digester.position_sum(space, fault_positions(block.faults))
@@ -280,7 +283,9 @@ class _SeparateTask(beam.DoFn):
             self._writer = BundleWriter(
                 settings.store, settings.run_id, self._keys, self._telemetry, settings.received
             )
-            self._taker = BlockTaker(self._separator, self._digester, self._writer, settings.run_id)
+            self._taker = BlockTaker(
+                self._separator, self._digester, self._writer, settings.run_id, known_ids=KNOWN_IDS
+            )
 
     def process(self, task: ReadTask | CanarySettings, verdicts: Sequence[pa.Table]) -> Iterator[Any]:
         assert self._writer is not None  # noqa: S101 - Beam starts a bundle before it processes

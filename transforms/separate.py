@@ -217,8 +217,16 @@ class Separator:
         held = [Held(index, self._router.why_unknown(records[index])) for index in routes.unknown]
         return routes.groups, held
 
-    def separate(self, shape: EventShape, records: Sequence[bytes]) -> Separated:
-        """Take records of one shape apart."""
+    def separate(
+        self, shape: EventShape, records: Sequence[bytes], known_ids: np.ndarray | None = None
+    ) -> Separated:
+        """Take records of one shape apart.
+
+        Args:
+            shape: Their shape.
+            records: The records.
+            known_ids: Their events' ids where they are known: uint8, (records, 16).
+        """
         result = Separated()
         state = self._states.get(shape.table)
         if state is None:
@@ -228,7 +236,7 @@ class Separator:
         result.separated_rows = rows
         if not rows:
             return result
-        ids = self._event_ids(level, [records[row] for row in rows])
+        ids = self._event_ids(level, [records[row] for row in rows]) if known_ids is None else known_ids[rows]
         columns = take_columns(state.columns, level, ids, self._pseudonyms)
         for event in pc.value_counts(columns.event_types).to_pylist():
             result.separated[(shape.source, event["values"])] += event["counts"]

@@ -17,6 +17,7 @@ from schemas.tables import ROSTER, SIGNALS
 from transforms.bundle_writer import BundleWriter
 from transforms.duplicates import COLLISION, DUPLICATE, VerdictIndex
 from transforms.fault_digests import FAULT_FILES, fault_name, fault_positions
+from transforms.known_ids import KnownIds
 from transforms.record_digests import DIGEST_BYTES, RecordDigester
 from transforms.reserved_tenant import RESERVED, reserved_records
 from transforms.routing import UNKNOWN_TYPE
@@ -40,15 +41,22 @@ class _Waiting:
     records: list[bytes] = field(default_factory=list, repr=False)
     files: list[np.ndarray] = field(default_factory=list)
     offsets: list[np.ndarray] = field(default_factory=list)
+    ids: list[np.ndarray | None] = field(default_factory=list)
     size: int = 0
 
-    def add(self, records: list[bytes], file_index: int, offsets: np.ndarray) -> int:
+    def add(self, records: list[bytes], file_index: int, offsets: np.ndarray, ids: np.ndarray | None) -> int:
         self.records += records
         self.files.append(np.full(len(records), file_index, dtype=np.int64))
         self.offsets.append(offsets)
+        self.ids.append(ids)
         size = sum(map(len, records))
         self.size += size
         return size
+
+    def known_ids(self) -> np.ndarray | None:
+        """The ids of all these events, None where those of some are not known."""
+        known = [ids for ids in self.ids if ids is not None]
+        return np.concatenate(known) if len(known) == len(self.ids) else None
 
 
 class BlockTaker:
@@ -60,6 +68,7 @@ class BlockTaker:
         writer: Writes the bundle.
         run_id: The run; its faults are called by it, as pieces of one fault must never mix with another's.
         from_outside: Whether the blocks are input; such may not say that they are of the reserved tenant.
+        known_ids: Ids that were made when the input was digested.
     """
 
     def __init__(
@@ -70,12 +79,14 @@ class BlockTaker:
         run_id: str,
         *,
         from_outside: bool = True,
+        known_ids: KnownIds | None = None,
     ) -> None:
         self._separator = separator
         self._digester = digester
         self._writer = writer
         self._run_id = run_id
         self._from_outside = from_outside
+        self._known_ids = known_ids
         self._waiting: dict[str, _Waiting] = {}
         self._waiting_bytes = 0
 
@@ -95,6 +106,7 @@ class BlockTaker:
             self._take_faults(block, verdicts)
         if not block.records:
             return
+        ids = None if self._known_ids is None else self._known_ids.take(self._run_id, block)
         judged = verdicts.of_block(block.file, block.offsets)
         keep, records = np.arange(len(block.records)), block.records
         if judged.any():
@@ -109,8 +121,15 @@ class BlockTaker:
             indexes = self._without_reserved(block, shape, all_indexes, records, keep)
             if not indexes:
                 continue
-            offsets = block.offsets[keep[np.asarray(indexes)]]
-            self._wait(shape, [records[index] for index in indexes], block.file, offsets)
+            rows = keep[np.asarray(indexes)]
+            waiting = self._waiting.setdefault(shape.table, _Waiting(shape))
+            self._waiting_bytes += waiting.add(
+                [records[index] for index in indexes],
+                block.file,
+                block.offsets[rows],
+                None if ids is None else ids[rows],
+            )
+            self._make_room(waiting)
 
     def _without_reserved(
         self, block: Block, shape: EventShape, indexes: list[int], records: list[bytes], keep: np.ndarray
@@ -131,9 +150,8 @@ class BlockTaker:
             self._separate(self._waiting.pop(table))
         self._waiting_bytes = 0
 
-    def _wait(self, shape: EventShape, records: list[bytes], file_index: int, offsets: np.ndarray) -> None:
-        waiting = self._waiting.setdefault(shape.table, _Waiting(shape))
-        self._waiting_bytes += waiting.add(records, file_index, offsets)
+    def _make_room(self, waiting: _Waiting) -> None:
+        """Separate the largest groups until what waits is within its bounds, that of one group too."""
         while self._waiting_bytes > WAITING_BYTES or waiting.size > GROUP_BYTES:
             largest = max(self._waiting.values(), key=lambda entry: entry.size)
             self._waiting.pop(largest.shape.table)
@@ -143,7 +161,7 @@ class BlockTaker:
                 break
 
     def _separate(self, waiting: _Waiting) -> None:
-        separated = self._separator.separate(waiting.shape, waiting.records)
+        separated = self._separator.separate(waiting.shape, waiting.records, waiting.known_ids())
         self._writer.write_rows(separated.telemetry)
         self._writer.take_content(separated.content)
         if separated.roster is not None:

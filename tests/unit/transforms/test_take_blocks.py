@@ -21,6 +21,7 @@ from tests.unit.transforms.separator_samples import digester, opened_store, sepa
 from tests.unit.transforms.test_bundle_writer import RUN, committed, writer
 from transforms.duplicates import COLLISION, DUPLICATE, VERDICT_SCHEMA, VerdictIndex
 from transforms.fault_digests import FAULT_FILES, fault_positions
+from transforms.known_ids import KnownIds
 from transforms.record_digests import RecordSum
 from transforms.run_counts import RunCounts, total
 from transforms.splitting import Block, SourceFault
@@ -46,10 +47,10 @@ def line(number: int, kind: str = GOOD, **data: Any) -> bytes:
 class Bundle:
     """A bundle in a store of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, known_ids: KnownIds | None = None) -> None:
         self.folder = folder
         self.writer = writer(folder)
-        self.taker = BlockTaker(separator(features()), digester(), self.writer, RUN)
+        self.taker = BlockTaker(separator(features()), digester(), self.writer, RUN, known_ids=known_ids)
 
     def take(self, *blocks: Block, verdicts: dict[tuple[int, int], int] | None = None) -> RunCounts:
         for entry in blocks:
@@ -189,6 +190,52 @@ def test_every_record_has_one_outcome_in_any_grouping(
     assert all_sums(counts) == sum_of(*blocks)
     assert len(bundle.rejects()) == expected["rejected"] + expected["unknown"]
     assert counts.rows["telemetry/visits"] == expected["separated"]
+
+
+@settings(max_examples=20)
+@given(
+    parts=st.lists(
+        st.tuples(st.booleans(), st.lists(st.tuples(_kinds, _fates), max_size=6)), min_size=1, max_size=3
+    ),
+    group=st.sampled_from([1, 400, 1 << 20]),
+)
+def test_known_ids_go_with_their_records_and_no_others(
+    tmp_path_factory: pytest.TempPathFactory, parts: list[tuple[bool, list[tuple[str, int]]]], group: int
+) -> None:
+    rows = [(known, kind, fate) for known, kinds in parts for kind, fate in kinds]
+    records = [record_of(kind, number) for number, (_, kind, _) in enumerate(rows)]
+    true_ids = digester().identities(records).ids
+    marked_ids, known_ids, first, blocks = true_ids.copy(), KnownIds(), 0, []
+    for known, kinds in parts:
+        upto = first + len(kinds)
+        blocks.append(block(0, records[first:upto], start=1000 * first))
+        if known and kinds:
+            marked_ids[first:upto, 0] ^= 0xFF
+            known_ids.keep(RUN, blocks[-1], marked_ids[first:upto])
+        first = upto
+    verdicts = {(0, 1000 * number): fate for number, (_, _, fate) in enumerate(rows) if fate}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(take_blocks, "GROUP_BYTES", group)
+        bundle = Bundle(tmp_path_factory.mktemp("S"), known_ids)
+        bundle.take(*blocks, verdicts=verdicts)
+
+    expected = set()
+    for number, (known, kind, fate) in enumerate(rows):
+        if fate or kind not in ("good", "noted", "files"):
+            continue
+        # Records of one shape wait together, so that one whose id is unknown has all of theirs made again.
+        expected |= {true_ids[number].tobytes().hex()} | (
+            {marked_ids[number].tobytes().hex()} if known else set()
+        )
+    found = [row["event_id"] for row in table_rows(bundle.folder, "telemetry/visits")]
+    assert len(found) == len(set(found))
+    assert set(found) <= expected
+    if all(known for known, _ in parts):
+        assert set(found) == {
+            marked_ids[number].tobytes().hex()
+            for number, (_, kind, fate) in enumerate(rows)
+            if not fate and kind in ("good", "noted", "files")
+        }
 
 
 def test_what_waits_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
