@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from argparse import Namespace
 from collections.abc import Collection, Iterator, Sequence
 from difflib import get_close_matches
@@ -45,6 +46,7 @@ def refuse_misspelt(arguments: Sequence[str]) -> None:
     has_own_options = not is_in_process(options.runner) and not is_dataflow(options.runner)
     _refuse_left(left, ours, known, has_own_options=has_own_options)
     _check_runner(options, arguments)
+    _check_environment(options)
     if is_dataflow(options.runner):
         refuse_unfit(arguments)
 
@@ -82,6 +84,11 @@ def _refuse_left(left: Sequence[str], ours: set[str], known: set[str], *, has_ow
 
 
 def _unknown(name: str, others: Collection[str]) -> ConfigurationError:
+    if name == "--no-wait":
+        return ConfigurationError(
+            "UNKNOWN_OPTION",
+            "--no-wait is for run and release; this command waits, to delete what it replaced",
+        )
     near = get_close_matches(name, sorted(others), 1) or get_close_matches(
         name.replace("_", "-"), sorted(others), 1
     )
@@ -96,6 +103,8 @@ def _check_runner(options: Namespace, arguments: Sequence[str]) -> None:
     if is_in_process(name):
         if options.direct_num_workers < 0:
             _refuse("argument --direct_num_workers: at least 1, or 0 for as many as there are cores")
+        if options.job_endpoint:
+            _refuse("argument --job_endpoint: name its runner, too: --runner FlinkRunner or PortableRunner")
         return
     try:
         create_runner(name)
@@ -104,6 +113,28 @@ def _check_runner(options: Namespace, arguments: Sequence[str]) -> None:
     for given in _names(arguments):
         if given.startswith("--direct_"):
             _refuse(f"argument {given}: is for DirectRunner alone; {name} would pass over it")
+
+
+def _check_environment(options: Namespace) -> None:
+    """Where workers are started as Beam reads it, which shows a traceback if it cannot."""
+    given, kind = options.environment_config or "", options.environment_type
+    if kind == "PROCESS" and (given or not options.environment_options):
+        needed, example = "command", '{"command": "/path/to/deploy/flink/worker"}'
+    elif kind == "EXTERNAL" and given.lstrip().startswith("{"):
+        needed, example = "url", '{"url": "localhost:50000"}'
+    else:
+        return
+    try:
+        found = json.loads(given)
+        holds = isinstance(found[needed], str) and found[needed] != ""
+    except (ValueError, TypeError, KeyError, RecursionError):
+        holds = False
+    if not holds:
+        raise ConfigurationError(
+            "ENVIRONMENT_CONFIG_INVALID",
+            f"--environment_config is no JSON object with a {needed}, as --environment_type {kind} needs it; "
+            f"such as, in single quotes, '{example}'",
+        )
 
 
 def _names(arguments: Sequence[str]) -> Iterator[str]:

@@ -13,6 +13,7 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions, StandardOptions
 
 from pipelines.beam_options import is_in_process
+from pipelines.engine_jobs import carry_out
 from schemas.errors import CofferdamError, ConfigurationError
 from transforms.store import Store
 
@@ -64,11 +65,17 @@ def run_to_commit(pipeline: beam.Pipeline, store: str, run_id: str, *, elsewhere
 
     Returns:
         Whether it went to its end; if not, what comes behind the commit may be missing.
+
+    Raises:
+        JobGoesOn: The user has interrupted a job elsewhere, or its engine is lost.
     """
-    try:
+    if not elsewhere:
         pipeline.run().wait_until_finish()
+        return True
+    try:
+        carry_out(pipeline, run_id)
     except Exception:
-        if not elsewhere or not _is_committed(store, run_id):
+        if not _is_committed(store, run_id):
             raise
         return False
     return True

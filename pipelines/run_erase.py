@@ -12,6 +12,8 @@ from typing import Any
 import pyarrow as pa
 
 from pipelines.consent_registry import OpenRegistry, open_registry
+from pipelines.engine_jobs import JobGoesOn
+from pipelines.engine_reached import refuse_unreachable
 from pipelines.engines import run_to_commit, runs_elsewhere
 from pipelines.erase import build_due, build_erase
 from pipelines.erase_ledger import check_guard, erasure_ledger
@@ -30,7 +32,13 @@ from transforms.erase_check import ErasureCheck, check_erased
 from transforms.erase_commit import ErasureSettings, delete_replaced, delete_unnamed
 from transforms.erase_due import Due, copies_over, evidence, find_due, purposes_to_ask
 from transforms.erase_orders import Order, delete_drafts, finish_orders, people_of, read_orders, write_order
-from transforms.erase_passing import delete_passed, edits_kept, folder_for_decisions, seal_of_decisions
+from transforms.erase_passing import (
+    delete_passed,
+    edits_kept,
+    folder_for_decisions,
+    goes_through_store,
+    seal_of_decisions,
+)
 from transforms.erase_plan import ErasurePlan, Planner, due_by_age, held_keys
 from transforms.erase_reach import (
     TIME_TO_LIVE_OVER,
@@ -107,14 +115,19 @@ def run_erase(options: EraseOptions, *, show_progress: bool) -> dict[str, Any]:
         PromiseBroken: The erasure does not add up, or something is left after it.
     """
     options = as_workers_see_it(options)
+    refuse_unreachable(options.beam_arguments)
     opened = open_registry(options.registry)
     keys = load_release_keys(options.keys)
     rules = _rules(opened, options, keys)
     contracts = load_contracts(contract_files(options.contract_files))
     plan_records([str(path) for path in options.consents])
     run_id = new_run_id(datetime.now(UTC))
-    with Store.open(options.store, seal_of(keys)).writing(run_id) as current:
-        erasure = _Erasure(options, opened, keys, rules, contracts, run_id)
+    store = Store.open(options.store, seal_of(keys))
+    erasure = _Erasure(options, opened, keys, rules, contracts, run_id)
+    elsewhere = runs_elsewhere(options.beam_arguments)
+    if options.dry_run and not goes_through_store(store, elsewhere=elsewhere):
+        return erasure.run(store, show_progress)  # it only reads
+    with store.writing(run_id) as current:
         if options.dry_run:
             return erasure.run(current, show_progress)
         resume_log(options.store, keys)  # of a run that was killed; refuses a log that was changed
@@ -303,9 +316,11 @@ class _Erasure:
 
 @contextmanager
 def _uncommitted_deleted(store: Store) -> Iterator[None]:
-    """Whatever ends the block, leave no file behind that no manifest names."""
+    """Whatever ends the block, leave no file that no manifest names, unless somebody may still be writing."""
     try:
         yield
+    except JobGoesOn:
+        raise
     except BaseException:
         delete_unnamed(store.refreshed())
         raise

@@ -16,6 +16,7 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 
 from pipelines.beam_options import is_in_process
+from pipelines.engine_reached import refuse_unreachable
 from pipelines.engines import refuse_not_outliving, run_to_commit, runs_elsewhere
 from pipelines.ingest import build_ingest
 from pipelines.progress_display import progress_shown
@@ -87,6 +88,7 @@ def run_ingest(request: IngestRequest, *, show_progress: bool) -> dict[str, Any]
     request = as_workers_see_it(request)
     if not request.wait:
         refuse_not_outliving(request.beam_arguments)
+    refuse_unreachable(request.beam_arguments)
     contracts = load_contracts(contract_files(request.contract_files))
     keys = load_ingest_keys(request.keys)
     list_inputs(request.patterns)

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.consent_registry import OpenRegistry, open_registry
+from pipelines.engine_jobs import JobGoesOn
+from pipelines.engine_reached import refuse_unreachable
 from pipelines.engines import refuse_not_outliving, run_to_commit, runs_elsewhere
 from pipelines.progress_display import progress_shown
 from pipelines.release import build_release
@@ -69,6 +71,7 @@ def run_release(options: ReleaseOptions, *, show_progress: bool) -> dict[str, An
     options = as_workers_see_it(options)
     if not options.wait:
         refuse_not_outliving(options.beam_arguments)
+    refuse_unreachable(options.beam_arguments)
     opened = open_registry(options.registry)
     policies = _pinned(opened, options.pins)
     keys = load_release_keys(options.keys)
@@ -105,10 +108,13 @@ def run_release(options: ReleaseOptions, *, show_progress: bool) -> dict[str, An
                     return {"run_id": run_id, "submitted": True}
                 elsewhere = runs_elsewhere(options.beam_arguments)
                 whole = run_to_commit(pipeline, options.store, run_id, elsewhere=elsewhere)
-        finally:
-            # What is not waited for may still be writing; the next release deletes what it leaves.
+        except JobGoesOn:
+            raise  # it may still be writing; the next release deletes what it leaves
+        except BaseException:
             if options.wait:
                 delete_uncommitted(current.refreshed())
+            raise
+        delete_uncommitted(current.refreshed())  # what an engine has written twice
         if not whole:
             append_to_log(run_id, options.store, keys)
     return committed_ledger(Store.open(options.store, seal_of(keys)), run_id)

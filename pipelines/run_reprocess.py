@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from pipelines.engine_jobs import JobGoesOn
+from pipelines.engine_reached import refuse_unreachable
 from pipelines.engines import run_to_commit, runs_elsewhere
 from pipelines.progress_display import progress_shown
 from pipelines.reprocess import build_reprocess
@@ -84,6 +86,7 @@ def reprocess_store(request: ReprocessRequest, *, show_progress: bool = False) -
         PromiseBroken: It does not add up; nothing was changed.
     """
     request = as_workers_see_it(request)
+    refuse_unreachable(request.beam_arguments)
     as_of = read_instant(request.as_of)
     files = contract_files(request.contract_files)
     contracts = load_contracts(files)
@@ -143,6 +146,8 @@ def _carried_out(
             build_reprocess(pipeline, settings, contracts, keys)
             elsewhere = runs_elsewhere(request.beam_arguments)
             run_to_commit(pipeline, request.store, settings.run_id, elsewhere=elsewhere)
+    except JobGoesOn:
+        raise  # it may still be writing; the next one deletes what it leaves
     except BaseException:
         delete_unnamed(store.refreshed())
         raise

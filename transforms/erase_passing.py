@@ -53,7 +53,7 @@ def folder_for_decisions(store: Store, run_id: str, *, elsewhere: bool) -> Itera
     Raises:
         ConfigurationError: The folder for temporary files cannot be used (``TEMPORARY_FOLDER``).
     """
-    if not _goes_through_store(store, elsewhere):
+    if not goes_through_store(store, elsewhere=elsewhere):
         with _temporary_folder() as folder:
             yield folder
         return
@@ -98,7 +98,7 @@ def edits_kept(
         InfrastructureFault: They cannot be written.
     """
     files = store.files_of_store
-    if not _goes_through_store(store, elsewhere):
+    if not goes_through_store(store, elsewhere=elsewhere):
         yield ()
         return
     delete_passed(files)
@@ -136,7 +136,8 @@ def delete_passed(files: StoreFiles) -> None:
         files.delete(found.path)
 
 
-def _goes_through_store(store: Store, elsewhere: bool) -> bool:
+def goes_through_store(store: Store, *, elsewhere: bool) -> bool:
+    """Whether decisions and edits lie in the store while they are needed, so that even a dry run writes."""
     return elsewhere and store.root.startswith(SCHEME)
 
 

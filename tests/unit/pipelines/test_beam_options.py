@@ -80,6 +80,7 @@ def test_a_value_that_belongs_to_no_option_is_refused(arguments: list[str]) -> N
         (["--streaming=yes"], "ignored explicit argument"),
         (["--runner", "FlinkRunner", "--direct_num_workers", "2"], "DirectRunner alone"),
         (["--direct_running_mode=multi_processing", "--runner=SparkRunner"], "DirectRunner alone"),
+        (["--job_endpoint", "localhost:8099"], "name its runner"),
     ],
 )
 def test_what_beam_could_not_take_is_told_in_a_line(
@@ -90,6 +91,57 @@ def test_what_beam_could_not_take_is_told_in_a_line(
     assert why in message
     assert "\n" not in message
     assert capfd.readouterr() == ("", "")
+
+
+def worker(kind: str, config: str | None) -> list[str]:
+    given = [] if config is None else ["--environment_config", config]
+    return ["--runner", "FlinkRunner", "--environment_type", kind, *given]
+
+
+@pytest.mark.parametrize(
+    ("kind", "config"),
+    [
+        *(
+            ("PROCESS", config)
+            for config in ("{command: /w}", '{"comand": "/w"}', '{"command": ""}', "[1]", "7")
+        ),
+        *(
+            ("PROCESS", config)
+            for config in (None, "", "/w", '{"command": 1}', "[" * 100_000, '{"command": "/w"')
+        ),
+        *(("EXTERNAL", config) for config in ("{url: h:1}", '{"url": ""}', ' {"address": "h:1"}')),
+    ],
+)
+def test_what_starts_workers_is_read_before_anything_is_made(kind: str, config: str | None) -> None:
+    message = refused(*worker(kind, config))
+    assert message.startswith("ENVIRONMENT_CONFIG_INVALID: --environment_config is no JSON object with a ")
+    assert len(message) < 300
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        worker("PROCESS", '{"command": "/w", "env": {"A": "b"}}'),
+        [
+            "--runner",
+            "FlinkRunner",
+            "--environment_type",
+            "PROCESS",
+            "--environment_options",
+            "process_command=/w",
+        ],
+        worker("EXTERNAL", "localhost:50000"),
+        worker("EXTERNAL", '{"url": "localhost:50000"}'),
+        worker("DOCKER", "image:1"),
+        worker("LOOPBACK", None),
+    ],
+)
+def test_what_starts_workers_passes(arguments: list[str]) -> None:
+    refuse_misspelt(arguments)
+
+
+def test_who_always_waits_says_so() -> None:
+    assert "this command waits" in refused("--no-wait")
 
 
 @pytest.mark.parametrize("name", ["NoSuchRunner", "no.such.module.Runner", "json.NoSuchRunner", "."])

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from apache_beam.runners.runner import PipelineState
 
+from pipelines.engine_jobs import JobGoesOn
 from pipelines.engines import absolute, refuse_not_outliving, run_to_commit, runs_elsewhere
 from schemas.errors import ConfigurationError
 from transforms.store import Store
@@ -55,6 +57,8 @@ def test_a_job_service_goes_on_alone(name: str) -> None:
 class _Engine:
     """A pipeline that may commit and then may fail."""
 
+    state = PipelineState.FAILED
+
     def __init__(self, store: Path, *, commits: bool, fails: bool) -> None:
         self._store, self._commits, self._fails = store, commits, fails
 
@@ -91,3 +95,31 @@ def test_what_is_lost_before_the_commit_fails_the_run(tmp_path: Path) -> None:
 def test_an_engine_in_this_process_loses_no_workers(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="a worker was lost"):
         _ended(tmp_path / "S", commits=True, fails=True, elsewhere=False)
+
+
+def test_what_is_committed_when_the_user_interrupts_has_not_failed(tmp_path: Path) -> None:
+    store = tmp_path / "S"
+    Store.open_or_create(store)
+    engine: Any = _Interrupted(store, commits=True, fails=False)
+    assert not run_to_commit(engine, str(store), "20260302t000000z-0a", elsewhere=True)
+
+
+def test_what_is_not_committed_when_the_user_interrupts_may_go_on(tmp_path: Path) -> None:
+    store = tmp_path / "S"
+    Store.open_or_create(store)
+    engine: Any = _Interrupted(store, commits=False, fails=False)
+    with pytest.raises(JobGoesOn):
+        run_to_commit(engine, str(store), "20260302t000000z-0a", elsewhere=True)
+    with pytest.raises(KeyboardInterrupt):
+        run_to_commit(engine, str(store), "20260302t000000z-0a", elsewhere=False)
+
+
+class _Interrupted(_Engine):
+    """A pipeline whose waiting the user interrupts."""
+
+    def wait_until_finish(self) -> None:
+        super().wait_until_finish()
+        raise KeyboardInterrupt
+
+    def cancel(self) -> None:
+        """It has ended already."""
