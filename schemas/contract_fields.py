@@ -9,7 +9,7 @@ from typing import Final
 
 from schemas.classification import CONTENT_KINDS, UNCLASSIFIED_KIND, Protection
 from schemas.contract import ITEMS, Cut, Field, KindBy, as_mapping
-from schemas.contract_patterns import pattern_faults
+from schemas.contract_patterns import SAID_TO_BE_AN_ID, pattern_faults
 from schemas.tables import CHILD_POSITION, telemetry_columns
 
 MAX_KEPT_STRING = 64
@@ -68,7 +68,7 @@ def _text_faults(entry: Field, opaque: bool) -> Iterator[Fault]:
     if entry.max_length > MAX_KEPT_STRING:
         yield "FREE_TEXT", f"a kept string may have at most {MAX_KEPT_STRING} characters"
     for code, message in pattern_faults(entry.pattern, min(entry.max_length, MAX_KEPT_STRING)):
-        if code != "OPAQUE" or not opaque:
+        if code not in SAID_TO_BE_AN_ID or not opaque:
             yield code, message
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from schemas.classification import Lane
 from schemas.contract_fields import MAX_KEPT_STRING, QUOTE_IT, has_misread
 from schemas.contract_marks import MarkedField, custom
-from schemas.contract_patterns import pattern_faults
+from schemas.contract_patterns import SAID_TO_BE_AN_ID, pattern_faults
 
 CONTRACT_WORDS: Mapping[str, str] = {
     "source": "who sends the events: zoom, zoom_rtms or cofferdam",
@@ -261,7 +261,7 @@ def kept_patterns(field: MarkedField, around: Surroundings) -> Iterator[Finding]
         return
     length = longest if isinstance(longest, int) else MAX_KEPT_STRING
     for code, message in pattern_faults(pattern, min(length, MAX_KEPT_STRING)):
-        if code != "OPAQUE" or opaque != "id":
+        if code not in SAID_TO_BE_AN_ID or opaque != "id":
             yield Finding(code, message)
 
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.contract_patterns import PatternRefused, pattern_faults, read_pattern
+from schemas.contract_patterns import pattern_faults
+from schemas.pattern_automaton import PatternRefused, read_pattern
 
 
 def codes(pattern: str, longest: int = 64) -> list[str]:
@@ -23,7 +24,6 @@ def codes(pattern: str, longest: int = 64) -> list[str]:
         r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
         r"Mac OS X [0-9.]{1,10}",
         r"(?:Windows|Mac OS) [0-9]{1,2}",
-        r"[a-z_]{1,30}",
         r"\d+(\s?x\s?\d+)?",
         r"^[A-Z]{3}$",
     ],
@@ -47,6 +47,37 @@ def test_two_chosen_words_are_prose(pattern: str) -> None:
     assert "FREE_TEXT" in codes(pattern)
 
 
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        r"[a-z_]{1,30}",
+        r"[A-Z][a-z]{3,9}-[A-Z][a-z]{3,9}",
+        r"\w{1,20}",
+        r"[a-z]+(\.[a-z]+)*",
+        r"[A-Za-z]+/[A-Za-z_]+",
+        r"[a-z]+[0-9]?,[a-z]+",
+        r"(v1:)?[g-z]{4}_x[g-z]{4}",
+    ],
+)
+def test_two_chosen_words_with_a_sign_between_them_are_prose(pattern: str) -> None:
+    assert codes(pattern, 30) == ["JOINED_WORDS"]
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-[A-Z]{2})?",
+        r"[A-Za-z]{1,16}",
+        r"(ready|not_ready)-[a-z]{3}",
+        r"meeting_started_[a-z]{8}",
+        r"[a-z]{8}[0-9]{3}[a-z]{8}",
+        r"[0-9a-f]{4}_[0-9a-f]{4}",
+    ],
+)
+def test_codes_with_signs_in_them_are_no_words(pattern: str) -> None:
+    assert codes(pattern, 30) == []
+
+
 def test_words_that_do_not_fit_the_length_are_no_prose() -> None:
     pattern = "[A-Z][a-z]{4} [A-Z][a-z]{4}"
     assert codes(pattern, 10) == []
@@ -55,13 +86,13 @@ def test_words_that_do_not_fit_the_length_are_no_prose() -> None:
 
 @pytest.mark.parametrize("pattern", [r"[a-z]+@[a-z.]+", r"[a-z:/.]{1,20}", r"https?://[a-z]{1,9}"])
 def test_addresses_are_refused(pattern: str) -> None:
-    assert codes(pattern, 30) == ["ADDRESS"]
+    assert "ADDRESS" in codes(pattern, 30)
 
 
 @pytest.mark.parametrize("pattern", [r"[A-Za-z0-9+/=]+", r"[0-9a-f]{32,64}", r"\d{32}", r"[a-z_.-]{1,64}"])
 def test_long_runs_are_opaque(pattern: str) -> None:
-    assert codes(pattern) == ["OPAQUE"]
-    assert codes(pattern, 31) == []
+    assert "OPAQUE" in codes(pattern)
+    assert "OPAQUE" not in codes(pattern, 31)
 
 
 @pytest.mark.parametrize(
