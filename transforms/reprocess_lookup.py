@@ -6,7 +6,7 @@ time; so only files of that day are looked into, and of those only the ids first
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -118,19 +118,19 @@ class StoreLookup:
         records = [record for table in tables for record in self.store.files(table)]
         return self._among(records, "event_id", events)
 
-    def sole_bodies(self, identities: Collection[bytes]) -> dict[bytes, bytes | None]:
-        """The only body that has ever been read under some ids of events, None where there were several.
+    def bodies_read(self, identities: Collection[bytes]) -> dict[bytes, Counter[bytes]]:
+        """How often each body was read under some ids of events, but for copies that were dropped at once.
 
         Args:
             identities: Keyed digests (16 bytes); those that no run has read are not in the result.
         """
-        found: dict[bytes, bytes | None] = {}
+        found: dict[bytes, Counter[bytes]] = defaultdict(Counter)
         known = identities and DIGESTS in self.store.tables()
         for batch in self.store.scan(DIGESTS, ["id_digest", "body_digest"]) if known else ():
             mine = batch.filter(pa.array(is_in(batch.column("id_digest"), identities)))
             named = (mine.column(name).to_pylist() for name in ("id_digest", "body_digest"))
             for identity, body in zip(*named, strict=True):
-                found[identity] = body if found.get(identity, body) == body else None
+                found[identity][body] += 1
         return found
 
     def items_there(self, kind: str, folders: Iterable[str], item_ids: Collection[str]) -> set[str]:

@@ -64,11 +64,13 @@ class TakenRecords:
 
     Attributes:
         outcomes: ``separated``, ``duplicate`` or ``stays``, a record.
+        reasons: Why records stay, by their places.
         separated: What records were taken apart into, by the day on which they were received.
         told: What is told of them.
     """
 
     outcomes: list[str]
+    reasons: dict[int, str] = field(default_factory=dict)
     separated: list[tuple[date, Separated]] = field(default_factory=list)
     told: Counter[Told] = field(default_factory=Counter)
 
@@ -77,7 +79,8 @@ class _Earlier:
     """What the store has of the events of some records, read once it is asked for.
 
     No table tells which body of an event was taken in. If only one was ever read under its id, it was that
-    one; if there were several, any of them may be another one.
+    one; if there were several, any of them may be another one. What was read more than once may have been
+    taken in under other contracts, which had its rows in another table or of another day.
 
     Args:
         lookup: The store.
@@ -88,24 +91,42 @@ class _Earlier:
         self._lookup, self._identified = lookup, identified
 
     @cached_property
-    def _unclear(self) -> frozenset[str]:
-        sole = self._lookup.sole_bodies({identity for identity, _ in self._identified})
-        return frozenset(identity.hex() for identity, body in self._identified if sole.get(identity) != body)
+    def _bodies(self) -> Mapping[bytes, Counter[bytes]]:
+        return self._lookup.bodies_read({identity for identity, _ in self._identified})
 
     @cached_property
+    def _unclear(self) -> frozenset[str]:
+        read = self._bodies
+        return frozenset(event.hex() for event, body in self._identified if {*read.get(event, ())} != {body})
+
+    @cached_property
+    def _again(self) -> frozenset[str]:
+        """Events that one body alone was read of, more than once."""
+        several = {event.hex() for event, bodies in self._bodies.items() if bodies.total() > 1}
+        return frozenset(several - self._unclear)
+
+    @cached_property
+    def _anywhere(self) -> frozenset[str]:
+        return frozenset(self._lookup.events_anywhere(self._unclear | self._again))
+
+    @property
     def colliding(self) -> frozenset[str]:
         """Events (32 hexadecimal digits) that were taken in before, perhaps with another body."""
-        return frozenset(self._lookup.events_anywhere(self._unclear))
+        return self._anywhere & self._unclear
 
     def repeated(self, table: str, folders: Mapping[str, str]) -> set[str]:
         """Which of some events were taken in before with the same body.
 
         Args:
             table: Their table of telemetry.
-            folders: The events with the folder of each: an equal body has an equal day.
+            folders: The events with the folder of each.
         """
-        clear = {event: folder for event, folder in folders.items() if event not in self._unclear}
-        return self._lookup.events_there(table, clear)
+        once = {
+            event: folder
+            for event, folder in folders.items()
+            if event not in self._unclear and event not in self._again
+        }
+        return self._lookup.events_there(table, once) | (self._anywhere & self._again & folders.keys())
 
 
 class RecordTaker:
@@ -202,7 +223,7 @@ class RecordTaker:
         taken: TakenRecords,
     ) -> None:
         """Records of one day and epoch."""
-        unique = self._without_repeated(records, indexes, taken)
+        unique, repeated = self._without_repeated(records, indexes, taken)
         groups, held = separator.route([records[index].raw for index in unique])
         for each in held:
             index = unique[each.index]
@@ -214,24 +235,31 @@ class RecordTaker:
                 self._settle(taken, index, records[index], STAYS, reason=RESERVED)
             outside = [index for index in mine if index not in reserved]
             self._take_shape(records, outside, received, shape, separator, taken)
+        for index, first in repeated.items():  # a copy of what stays is no copy of what was taken in
+            reason = taken.reasons.get(first, "")
+            outcome = STAYS if taken.outcomes[first] == STAYS else DUPLICATE
+            self._settle(taken, index, records[index], outcome, reason=reason)
 
     def _without_repeated(
         self, records: Sequence[SealedRecord], indexes: Sequence[int], taken: TakenRecords
-    ) -> list[int]:
-        """The first record of each event; the same again is a duplicate, another body a collision."""
-        bodies: dict[bytes, bytes] = {}
+    ) -> tuple[list[int], dict[int, int]]:
+        """The first record of each event, and the first of those that come again; another body collides."""
+        first: dict[bytes, tuple[int, bytes]] = {}
         kept: list[int] = []
+        repeated: dict[int, int] = {}
         some = [records[index] for index in indexes]
         for index, (record, identity, body) in zip(indexes, self._identified(some), strict=True):
-            known = bodies.get(identity, self._taken.get(identity))
-            if known is None:
-                bodies[identity] = body
-                kept.append(index)
-            elif known == body:
+            place, known = first.get(identity, (-1, self._taken.get(identity, body)))
+            if known != body:
+                self._settle(taken, index, record, STAYS, reason=ID_COLLISION)
+            elif place >= 0:
+                repeated[index] = place
+            elif identity in self._taken:
                 self._settle(taken, index, record, DUPLICATE)
             else:
-                self._settle(taken, index, record, STAYS, reason=ID_COLLISION)
-        return kept
+                first[identity] = index, body
+                kept.append(index)
+        return kept, repeated
 
     def _take_shape(
         self,
@@ -296,6 +324,8 @@ class RecordTaker:
         reason: str = "",
     ) -> None:
         taken.outcomes[index] = outcome
+        if reason:
+            taken.reasons[index] = reason
         lane = "content" if outcome == STAYS else ""
         named = source or record.source or "-"
         taken.told[Told(named, event_type, record.reason, "-", outcome, lane, reason)] += 1
