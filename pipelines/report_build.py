@@ -13,7 +13,6 @@ from pipelines.report_decided import (
     agreed,
     decisions,
     exceptions,
-    few_kinds,
     quarantine,
     releases,
     replay,
@@ -172,7 +171,7 @@ class _Parts:
         release_memory()
         asked = {purpose for purpose, _ in last.runs}
         who, held = agreed(view, said, last), quarantine(view, sealed)
-        seen = collected(view, sealed, few_kinds(table.cells for table in who.coverage))
+        seen = collected(view, sealed)
         gone, apart, control = withdrawals(view, said, last), separation(view), self._controls(last, log)
         return Report(
             format=FORMAT,

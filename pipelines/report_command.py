@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -250,11 +250,26 @@ def _verified_json(found: Verified) -> dict[str, Any]:
         "holds": found.holds,
         "figures": dict(sorted(found.figures.items())),
         "words": found.words,
+        "recounted": found.recounted,
         "log_entries": found.log_entries,
         "named_by": found.named_by,
         "differences": found.differences,
         "different": found.different,
+        "numbers": {path: {"report": said, "store": now} for path, (said, now) in found.numbers.items()},
     }
+
+
+def _part_told(part: str, figures: int, told: Mapping[str, str]) -> str:
+    said = f"  {told[part]}" if part in told else ""
+    return f"  {part:<24} {figures:>5,} {'figure ' if figures == 1 else 'figures'}{said}"
+
+
+def _difference(path: str, found: Verified) -> str:
+    """Where a report differs, and by how much; the words of a file that may be forged are not repeated."""
+    if path not in found.numbers:
+        return f"DIFFERS  {path}"
+    said, now = found.numbers[path]
+    return f"DIFFERS  {path}: the report says {said:,}, the store {now:,}"
 
 
 def _verified_text(found: Verified) -> str:
@@ -265,9 +280,11 @@ def _verified_text(found: Verified) -> str:
         )
     entries = ", ".join(map(str, found.log_entries)) or "none"
     lines = [
-        f"{sum(found.figures.values()):,} figures and {found.words:,} words computed again from the store",
+        f"{sum(found.figures.values()):,} figures and {found.words:,} words computed again from the store:",
+        *(_part_told(part, number, found.told) for part, number in found.figures.items()),
+        f"{found.recounted:,} of them counted a second time, item by item, from single decisions",
         f"its files are those of the manifests that these entries of the audit log state: {entries}",
-        *(f"DIFFERS  {path}" for path in found.different),
+        *(_difference(path, found) for path in found.different),
     ]
     if found.differences > len(found.different):
         lines.append(f"DIFFERS  and {found.differences - len(found.different):,} more")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, Final
 
 from pipelines.report_coverage import coverage_tables
@@ -17,6 +17,7 @@ from transforms.report_released import ReleasedCheck
 from transforms.report_sealed import (
     AGES,
     NOT_DATED,
+    PIECES,
     RELEASE_GROUND,
     Said,
     Sealed,
@@ -28,12 +29,12 @@ from transforms.report_sealed import (
 )
 from transforms.report_view import StoreView, instant
 from validation import report_words as words
+from validation.decisions import ERASE
 from validation.policy import Policies
 from validation.reasons import CATALOGUE
 from validation.report_controls import Exceptions, HeldItem, Replay, ReplayCommand
 from validation.report_decided import (
     Agreed,
-    Cell,
     Coverage,
     Decisions,
     Export,
@@ -49,7 +50,7 @@ from validation.report_decided import (
     Withdrawals,
 )
 from validation.report_parts import Capped, Named
-from validation.report_suppression import ALL, MINIMUM
+from validation.report_suppression import MINIMUM
 
 RELEASES: Final = 30
 EXPORTS: Final = 30
@@ -83,12 +84,6 @@ def agreed(view: StoreView, said: Said, last: LastDecisions) -> Agreed:
             for (purpose, recipient), cells in zip(asked, tables, strict=True)
         ],
     )
-
-
-def few_kinds(coverage: Iterable[Iterable[Cell]]) -> set[str]:
-    """Kinds whose items consent coverage does not show, so that nothing else may."""
-    cells = (cell for table in coverage for cell in table)
-    return {cell.kind for cell in cells if cell.region == ALL and cell.items is None} - {ALL}
 
 
 # --- decisions ----------------------------------------------------------------------------------------------
@@ -168,6 +163,7 @@ def quarantine(view: StoreView, sealed: Sealed) -> Quarantine:
         bundle_keys=sealed.keys["bundle"],
         vault_keys=len(sealed.vaults),
         schemes=named(sealed.schemes),
+        pieces=[Named(name=name, count=sealed.pieces[name]) for name in PIECES],
         openings=[
             Opened(
                 ground=ground,
@@ -260,6 +256,7 @@ def withdrawals(view: StoreView, said: Said, last: LastDecisions) -> Withdrawals
         stop_max=share(said.waits, 100),
         passed_over=said.passed_over,
         on_hold=last.reasons["LEGAL_HOLD"],
+        lost=named(_lost(last)),
         destroyed=named(destroyed),
         keys_destroyed=view.rows(TOMBSTONES),
         events_erased=view.rows(ERASED_EVENTS),
@@ -277,6 +274,15 @@ def withdrawals(view: StoreView, said: Said, last: LastDecisions) -> Withdrawals
         ],
         recalls_shown=Capped(total=len(recalls), shown=min(RECALLS, len(recalls))),
     )
+
+
+def _lost(last: LastDecisions) -> Counter[str]:
+    """Decisions on items by which a purpose has lost them, by leading reason."""
+    found: Counter[str] = Counter()
+    for led, number in last.led.items():
+        if led.decision == ERASE:
+            found[led.reason] += number
+    return found
 
 
 # --- exceptions, replay -------------------------------------------------------------------------------------

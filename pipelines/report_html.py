@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import itertools
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from pipelines import report_labels as labels
 from pipelines.report_charts import Bar, bar_chart
@@ -24,13 +25,13 @@ TEMPLATES: Final = Path(__file__).parent / "report_templates"
 CONTENTS: Final = (
     ("first", "Two numbers that must be 0"),
     ("questions", "Seven questions"),
-    ("check", "Why one item is held, and how to check a decision"),
+    ("check", "Why an item is held, and how to check a decision"),
     ("counted", "How the two numbers were counted"),
     ("collected", "What is collected"),
     ("processing", "Record of processing"),
     ("coverage", "Consent coverage"),
     ("decisions", "Decisions by reason"),
-    ("quarantine", "Quarantine"),
+    ("sealed", "What lies sealed"),
     ("releases", "Release log"),
     ("withdrawals", "Withdrawal and erasure"),
     ("separation", "Evidence of separation"),
@@ -41,12 +42,18 @@ CONTENTS: Final = (
     ("log", "Audit log"),
     ("limits", "What this report does not prove"),
 )
+_REST: Final = "rest"
 _TRAINING: Final = ("ai_training", "ai_evaluation")
 _BARS: Final = 12
 _SAID: Final = (
     *("word", "plain", "begun", "explained", "number", "counted"),
     *("duration", "size", "share", "period"),
 )
+_STACKED: Final = 3
+"""A table of more columns is shown on a phone as a list of its rows."""
+
+_CELL: Final = re.compile(r"<(?P<tag>tr|td|th)(?P<more>[^>]*)>")
+_SPAN: Final = re.compile(r'colspan="(\d+)"')
 
 
 def report_html(report: Report) -> str:
@@ -61,23 +68,13 @@ def report_html(report: Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for name in (
-        "word",
-        "plain",
-        "begun",
-        "explained",
-        "number",
-        "counted",
-        "duration",
-        "size",
-        "share",
-        "period",
-    ):
+    for name in _SAID:
         environment.globals[name] = getattr(labels, name)
     places = _places(report)
-    environment.filters["plain"] = labels.plain
+    environment.filters |= {"plain": labels.plain, "coded": labels.coded, "headed": headed}
     environment.globals |= {
         "words": labels,
+        "stacked": _STACKED,
         "outcome": _outcome,
         "places": places,
         "places_apart": _places_apart,
@@ -108,6 +105,35 @@ def style_hash(style: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()}"
 
 
+def headed(rows: Markup, heads: Sequence[str]) -> Markup:
+    """Rows of a table in which each cell says under which head it stands.
+
+    Where a screen is narrow, the rows are shown one below the other, and so are their cells. They are cells
+    to a screen reader all the same, whatever the style sheet makes of them.
+
+    Args:
+        rows: Rows as a template wrote them: whatever is not ours is escaped in them.
+        heads: The heads of the columns.
+
+    >>> str(headed(Markup("<tr><td>a</td></tr>"), ("items",)))
+    '<tr role="row"><td role="cell" data-head="items">a</td></tr>'
+    """
+    at = 0
+
+    def cell(match: re.Match[str]) -> str:
+        nonlocal at
+        tag, more = match["tag"], match["more"]
+        if tag == "tr":
+            at = 0
+            return '<tr role="row">'
+        span = _SPAN.search(more)
+        head = "" if span else f' data-head="{escape(heads[at])}"'
+        at += int(span[1]) if span else 1
+        return f'<{tag}{more} role="{"rowheader" if tag == "th" else "cell"}"{head}>'
+
+    return Markup(_CELL.sub(cell, str(rows)))  # noqa: S704 - escaped by the template
+
+
 def _figures(report: Report) -> dict[str, Any]:
     purposes = report.processing.purposes
     groups = {one.purpose: _groups(one) for one in purposes}
@@ -119,6 +145,8 @@ def _figures(report: Report) -> dict[str, Any]:
             one for one in purposes if one.purpose in _TRAINING and (one.asked or one.items_released)
         ],
         "released_now": outcomes.get("RELEASE", 0),
+        "values_dropped": sum(one.count for one in report.separation.values if one.name == "dropped"),
+        "pieces": Counter({one.name: one.count for one in report.quarantine.pieces}),
         "openings": sum(one.openings for one in report.quarantine.openings),
         "kept_in": _of_terms(report, lambda one: one.storage_locations),
         "ways_to_say_no": _of_terms(report, lambda one: [one.withdrawal_method]),
@@ -150,11 +178,14 @@ def _groups(purpose: Processing) -> list[dict[str, Any]]:
 
 
 def _bases(purpose: Processing) -> dict[str, list[str]]:
-    """The regions of each basis of a purpose."""
+    """The regions of each basis of a purpose; the most common basis last, of all regions that are left."""
     found: dict[str, list[str]] = defaultdict(list)
     for basis in purpose.basis:
         found[basis.basis].append(basis.region)
-    return dict(found)
+    told = dict(sorted(found.items(), key=lambda one: len(one[1])))
+    if told:
+        told[list(told)[-1]] = [ALL if len(told) == 1 else _REST]
+    return told
 
 
 def _outcome(run: ReleaseRun, name: str) -> int:
@@ -210,6 +241,7 @@ def _places(report: Report) -> dict[str, str]:
         SEVERAL: "several regions together",
         NOWHERE: "no region",
         OTHERS: "other regions",
+        _REST: "all other regions",
     }
 
 

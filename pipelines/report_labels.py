@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from markupsafe import Markup, escape
+
 from validation.reasons import CATALOGUE
 from validation.reject_reasons import REJECT_REASONS
 
@@ -30,8 +32,8 @@ RULES: Final = {
 }
 DECISIONS: Final = {
     "RELEASE": "released, or may be (RELEASE)",
-    "QUARANTINE": "held (QUARANTINE)",
-    "ERASE": "held, and due to be deleted (ERASE)",
+    "QUARANTINE": "held for now (QUARANTINE)",
+    "ERASE": "held; copies are to go (ERASE)",
     "REJECT": "held for good (REJECT)",
 }
 GRANTORS: Final = {
@@ -66,16 +68,35 @@ FOUND: Final = {
 }
 AREAS: Final = {
     "telemetry": "telemetry",
-    "quarantine": "quarantine: what lies sealed, with its wrapped keys",
+    "quarantine": "what lies sealed (the folder `quarantine`), with its wrapped keys",
     "roster": "rosters: who was in which meeting, under pseudonyms",
     "released": "released copies, and whether each can be traced to its decision",
     "evidence": "evidence: decisions, records of consent, openings, erasures",
     "conservation": "conservation: whether what runs state and what lies there add up",
 }
-UNLISTED: Final = {
-    "identity": "with names, addresses and numbers of people",
-    "secret": "with passwords and other secrets",
+PIECES: Final = {
+    "items": "items of content",
+    "identity": "names, addresses and numbers of people",
+    "secret": "passwords and other secrets",
+    "rejected": "records that were sealed whole",
 }
+DESTROYED: Final = {
+    "ERASURE_REQUESTED": "The person has asked for it.",
+    "DECLARED_DUE": "The registry says that the meeting or the customer is to be erased, or that its "
+    "retention is over.",
+    "TIME_TO_LIVE_OVER": "It had been sealed for as long as sealed items may lie.",
+    "NO_PURPOSE_LEFT": "People have said no, and no registered purpose could still use it.",
+    "WITHDRAWN": "People have said no to the purpose; the copies go, the sealed item stays.",
+    "PURPOSE_RETENTION_OVER": "The purpose has had its copies for as long as it may keep them.",
+}
+"""Why an erasure destroys items, or has copies deleted."""
+
+GOES: Final = {
+    "ERASURE_REQUESTED": "the sealed items, and their copies",
+    "RETENTION_EXCEEDED": "the sealed items, and their copies",
+}
+"""What is to go for a reason that lost an item to a purpose; copies alone for all others."""
+
 _SIGN: Final = "Sign it with a registered key, as docs/consent.md describes, and send it again."
 RECORD_FAULTS: Final = {
     "UNSIGNED": ("The record is not signed.", _SIGN),
@@ -100,6 +121,7 @@ RECORD_FAULTS: Final = {
 """Why a record of consent is not trusted, and what would help."""
 
 NOTHING: Final = "-"
+_CODE: Final = re.compile("`([^`]+)`")
 _PERIOD: Final = re.compile(r"P(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?")
 _SPANS: Final = ("year", "month", "week", "day")
 _UNITS: Final = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
@@ -117,6 +139,15 @@ def _unless_code(part: str) -> str:
 def plain(name: str) -> str:
     """A word of a closed set without underscores."""
     return " ".join("AI" if part == "ai" else part for part in name.split("_"))
+
+
+def coded(text: str) -> Markup:
+    """A sentence of ours in HTML, escaped, with what stands between backticks as code.
+
+    >>> str(coded("A < b: `cofferdam run`."))
+    'A &lt; b: <code>cofferdam run</code>.'
+    """
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped just before
 
 
 def begun(name: str) -> str:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
-from schemas.consent_sets import DERIVED_KINDS
+from schemas.consent_sets import DERIVED_KINDS, ROOTS_BY_KIND
 from validation.report_controls import Controls, Separation
 from validation.report_decided import Quarantine, Withdrawals
 from validation.report_parts import Collected
+
+_DERIVED: Final = {*DERIVED_KINDS, *ROOTS_BY_KIND, "summary", "translation"}
+"""Kinds that are made from other content; some of them are consented to as content of their own."""
 
 
 def measures_shown(
@@ -19,15 +23,17 @@ def measures_shown(
         "sealed": {
             "records of unknown types": apart.unknown_types,
             "records that could not be read": apart.rejected,
-            "fields unknown or that did not fit": sum(
-                one.values for one in apart.found if one.what != "dropped"
+            "values of fields that were unknown or did not fit": sum(
+                one.count for one in apart.values if one.name != "dropped"
             ),
         },
         "derived": {
-            "derived items sealed": sum(one.items for one in seen.content if one.kind in DERIVED_KINDS)
+            "items sealed of captions, transcripts, translations, summaries, embeddings and the like": sum(
+                one.items for one in seen.content if one.kind in _DERIVED
+            )
         },
         "apart": {
-            "sealed blobs": sum(one.count for one in sealed.schemes),
+            "sealed pieces": sum(one.count for one in sealed.schemes),
             "openings, each by a signed decision": opened,
         },
         "reconciled": {"runs that reconcile": seen.reconciled_runs, "runs": seen.runs},

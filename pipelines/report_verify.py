@@ -1,5 +1,7 @@
 """Verify a report: make it again from the store, and compare every figure and every word.
 
+What is added up from what decisions state of themselves is counted a second time, item by item.
+
 A report that says of how many commits it is made can be made again from a store that has grown since. If
 files of then were rewritten, by an erasure for example, it cannot; then it holds only if the audit log names
 it, byte for byte.
@@ -24,10 +26,12 @@ from transforms.audit_log import current_checkpoint
 from transforms.audit_note import unverified_checkpoint
 from transforms.audit_tiles import TileReader
 from transforms.audit_verify import verify_log
-from transforms.report_view import Period
+from transforms.report_recount import Recount, recount
+from transforms.report_view import Period, StoreView
 from transforms.store import Store
 from transforms.store_files import open_files
 from validation.report_document import Report, read_report
+from validation.report_words import RISKS
 
 LARGEST: Final = 64 << 20
 ENTRY: Final = "report"
@@ -42,6 +46,9 @@ class Verified:
         figures: Numbers that were computed again, by part of the report.
         words: Everything else that was compared.
         different: Paths of what differs, the first ones.
+        numbers: For those of them that are numbers, what the report says and what the store says.
+        recounted: Figures that were counted a second time, item by item.
+        told: What the store says, in words, by part of the report.
         differences: How many there are.
         log_entries: Entries of the audit log that state the manifests of the files that were read.
         named_by: Entry of the audit log that names the report, where it could not be made again.
@@ -50,6 +57,9 @@ class Verified:
     figures: Counter[str] = field(default_factory=Counter)
     words: int = 0
     different: list[str] = field(default_factory=list)
+    numbers: dict[str, tuple[int, int]] = field(default_factory=dict)
+    recounted: int = 0
+    told: dict[str, str] = field(default_factory=dict)
     differences: int = 0
     log_entries: list[int] = field(default_factory=list)
     named_by: int | None = None
@@ -82,10 +92,18 @@ def verify_report(content: bytes, request: ReportRequest) -> Verified:
         return _named_in_log(request.store, content, fault)
     found = Verified(log_entries=[run.log_entry for run in again.header.runs if run.log_entry is not None])
     compare(msgspec.to_builtins(stated), msgspec.to_builtins(again), found)
+    _compare_recount(stated, again, _recounted(stated, request), found)
+    found.told = told(again)
     return found
 
 
 def _read(content: bytes) -> Report:
+    if content.lstrip()[:1] == b"<":
+        raise PromiseBroken(
+            "REPORT_MALFORMED",
+            "this is a page, which is made from the report; give the report itself, which "
+            "`cofferdam report --out report.json` writes",
+        )
     if len(content) > LARGEST:
         raise _malformed()
     try:
@@ -138,9 +156,15 @@ def compare(stated: object, again: object, found: Verified, path: str = "") -> N
     else:
         _count(again, found, path)
         if type(stated) is not type(again) or stated != again:
-            found.differences += 1
-            if len(found.different) < _LISTED:
-                found.different.append(path)
+            _differs(stated, again, found, path)
+
+
+def _differs(stated: object, again: object, found: Verified, path: str) -> None:
+    found.differences += 1
+    if len(found.different) < _LISTED:
+        found.different.append(path)
+        if type(stated) is type(again) is int:
+            found.numbers[path] = (int(str(stated)), int(str(again)))
 
 
 def _count(leaf: object, found: Verified, path: str) -> None:
@@ -148,6 +172,59 @@ def _count(leaf: object, found: Verified, path: str) -> None:
         found.figures[path.split(".")[0].split("[")[0]] += 1
     else:
         found.words += 1
+
+
+# --- counting a second time ---------------------------------------------------------------------------------
+
+
+def _recounted(stated: Report, request: ReportRequest) -> Recount:
+    """What the last releases decided, counted item by item."""
+    then = _as_then(stated, request)
+    return recount(StoreView(then.store, then.period, then.commits), RISKS)
+
+
+def _compare_recount(stated: Report, again: Report, counted: Recount, found: Verified) -> None:
+    """Compare with what was counted item by item; what differs from the report made again counts already."""
+    listed = {one.reason.code: one.items for one in again.decisions.reasons}
+    own = {code: number for code, number in counted.reasons.items() if number or code in listed}
+    figures = [("decisions.items", stated.decisions.items, counted.items)]
+    figures += [
+        (f"assessment.risks[{at}].items", one.items, counted.risks[one.risk])
+        for at, one in enumerate(stated.assessment.risks)
+    ]
+    figures += [
+        (f"decisions.reasons[{at}].items", one.items, own.pop(one.reason.code, 0))
+        for at, one in enumerate(stated.decisions.reasons)
+    ]
+    figures += [(f"decisions.reasons: {code}", 0, number) for code, number in sorted(own.items())]
+    figures.append(("decisions.items without a decision", 0, counted.undecided))
+    for path, said, number in figures:
+        found.recounted += 1
+        if said != number and path not in found.different:
+            _differs(said, number, found, path)
+
+
+# --- what it comes to ---------------------------------------------------------------------------------------
+
+
+def told(report: Report) -> dict[str, str]:
+    """The chief figures of a report in words, by part."""
+    first, written, seen = report.released_without_consent, report.written, report.collected
+    sealed, gone, log = report.quarantine, report.withdrawals, report.log
+    pieces = sum(one.count for one in sealed.pieces)
+    verified = "verified" if log.holds else "DOES NOT VERIFY"
+    return {
+        "released_without_consent": f"{first.violations:,} released wrongly, of {first.rows:,} items",
+        "written": f"{written.violations:,} contract violations in {written.rows:,} rows of telemetry",
+        "collected": f"{seen.records:,} records, {seen.content_items:,} items of content",
+        "processing": f"{len(report.processing.purposes):,} purposes",
+        "agreed": f"{report.agreed.records:,} consent records",
+        "decisions": ", ".join(f"{one.count:,} {one.name}" for one in report.decisions.outcomes) or "none",
+        "quarantine": f"{pieces:,} sealed pieces, {sealed.overdue:,} items overdue",
+        "releases": f"{report.releases.copies:,} copies, {report.releases.to_delete:,} to delete",
+        "withdrawals": f"{gone.trusted:,} trusted noes, {gone.keys_destroyed:,} items destroyed",
+        "log": f"{log.entries:,} entries, {log.files:,} files: {verified}",
+    }
 
 
 # --- in the log ---------------------------------------------------------------------------------------------

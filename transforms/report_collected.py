@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import pyarrow as pa
@@ -14,10 +14,6 @@ from transforms.report_sealed import Sealed
 from transforms.report_view import StoreView
 from validation.report_controls import Drift, Separation
 from validation.report_parts import Capped, Collected, EventType, Kind, Named, TelemetryTable
-from validation.report_suppression import MINIMUM
-
-OTHERS: Final = "other kinds"
-"""Stands for the kinds of which there are few items."""
 
 TABLES: Final = 100
 TYPES: Final = 40
@@ -30,16 +26,14 @@ def named(counts: Mapping[str, int]) -> list[Named]:
     return [Named(name=name, count=count) for name, count in ordered if count]
 
 
-def collected(view: StoreView, sealed: Sealed, few: Collection[str] = ()) -> Collected:
+def collected(view: StoreView, sealed: Sealed) -> Collected:
     """What came in during the period, and what there is of it.
 
     Args:
         view: The store.
         sealed: What lies sealed.
-        few: Kinds whose number of items is not shown.
     """
     outcomes, reasons, types = _ledger(view)
-    content = by_kind(sealed.kinds, sealed.sizes, few)
     ledgers = [ledger for _, ledger in view.ledgers("ingest")]
     stated: Counter[str] = Counter()
     for ledger in ledgers:
@@ -57,9 +51,7 @@ def collected(view: StoreView, sealed: Sealed, few: Collection[str] = ()) -> Col
         telemetry=[_table(view, table) for table in tables[:TABLES]],
         telemetry_shown=Capped(total=len(tables), shown=min(TABLES, len(tables))),
         telemetry_rows=sum(view.rows(table) for table in tables),
-        content=content,
-        together=sorted(set(sealed.kinds) - {one.kind for one in content}),
-        unlisted=named(sealed.unlisted),
+        content=by_kind(sealed.kinds, sealed.sizes),
         content_items=sealed.kinds.total(),
         types=[
             EventType(source=source, event_type=name, records=number)
@@ -69,27 +61,21 @@ def collected(view: StoreView, sealed: Sealed, few: Collection[str] = ()) -> Col
     )
 
 
-def by_kind(items: Mapping[str, int], sizes: Mapping[str, int], few: Collection[str] = ()) -> list[Kind]:
-    """Sealed items by kind, those of few items together: consent coverage withholds such numbers.
+def by_kind(items: Mapping[str, int], sizes: Mapping[str, int]) -> list[Kind]:
+    """Sealed items by kind, most frequent first, each kind with its number.
+
+    How much came in says nothing of anybody's agreement: small numbers of this are shown, as those of events
+    by type are, from which they would follow.
 
     Args:
         items: Items by kind.
         sizes: Their bytes by kind.
-        few: Kinds whose number of items is not shown elsewhere either.
 
-    >>> [(one.kind, one.items) for one in by_kind({"chat": 90, "audio": 7, "file": 3}, {})]
-    [('chat', 90), ('other kinds', 10)]
+    >>> [(one.kind, one.items) for one in by_kind({"file": 3, "chat": 90}, {})]
+    [('chat', 90), ('file', 3)]
     """
     ordered = sorted(items.items(), key=lambda one: (-one[1], one[0]))
-    kept = [(kind, number) for kind, number in ordered if number >= MINIMUM and kind not in few]
-    rest = [(kind, number) for kind, number in ordered if number < MINIMUM or kind in few]
-    while rest and kept and (len(rest) == 1 or sum(number for _, number in rest) < MINIMUM):
-        rest.append(kept.pop())
-    found = [Kind(kind=kind, items=number, bytes=sizes.get(kind, 0)) for kind, number in kept]
-    if rest:
-        size = sum(sizes.get(kind, 0) for kind, _ in rest)
-        found.append(Kind(kind=OTHERS, items=sum(number for _, number in rest), bytes=size))
-    return found
+    return [Kind(kind=kind, items=number, bytes=sizes.get(kind, 0)) for kind, number in ordered]
 
 
 def _ledger(view: StoreView) -> tuple[Counter[str], Counter[str], Counter[tuple[str, str]]]:
@@ -142,12 +128,16 @@ def separation(view: StoreView) -> Separation:
         ):
             found.update(_places(what, rows))
     listed = sorted(found.items(), key=lambda one: (-one[1], one[0]))
+    values: Counter[str] = Counter()
+    for (what, *_), number in found.items():
+        values[what] += number
     planted = [ledger["canaries"] for ledger in ledgers if ledger.get("canaries")]
     outcomes = sum((Counter(ledger["outcomes"]) for ledger in ledgers), Counter[str]())
     return Separation(
         contracts=list(ledgers[-1]["contracts"]) if ledgers else [],
         found=[_drift(key, values) for key, values in listed[:FOUND]],
         found_shown=Capped(total=len(listed), shown=min(FOUND, len(listed))),
+        values=named(values),
         unknown_types=outcomes["unknown"],
         rejected=outcomes["rejected"],
         canary_runs=len(planted),

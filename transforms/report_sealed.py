@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.classification import IDENTITY_KIND, SECRET_KIND
+from schemas.classification import IDENTITY_KIND, REJECTED_KIND, SECRET_KIND
 from schemas.consent_sets import NEGATIVE_STATUSES, POSITIVE_STATUSES
 from schemas.tables import (
     CONSENT_RECORDS,
@@ -33,7 +33,10 @@ from transforms.spilled_rows import KEY, Rows, Spill, parts_for
 AGES: Final = ((0, "0 to 7 days"), (8, "8 to 30 days"), (31, "31 to 90 days"), (91, "over 90 days"))
 """Youngest age in days of each class, and its name."""
 
-_UNLISTED: Final = (IDENTITY_KIND, SECRET_KIND)
+ITEMS: Final = "items"
+PIECES: Final = (ITEMS, IDENTITY_KIND, SECRET_KIND, REJECTED_KIND)
+"""What a piece of ciphertext can hold."""
+
 NOT_DATED: Final = "not dated"
 _NO_DAY: Final = -(1 << 31)
 _EPOCH: Final = date(1970, 1, 1)
@@ -53,7 +56,7 @@ class Sealed:
         keys: Keys by what they cover.
         vaults: Vault keys that bundle keys are wrapped to.
         schemes: Blobs by format.
-        unlisted: Blobs of what is sealed without a row of its own among the items, by kind.
+        pieces: Blobs by what is in them, see `PIECES`.
     """
 
     kinds: Counter[str] = field(default_factory=Counter)
@@ -63,7 +66,7 @@ class Sealed:
     keys: Counter[str] = field(default_factory=Counter)
     vaults: set[bytes] = field(default_factory=set)
     schemes: Counter[str] = field(default_factory=Counter)
-    unlisted: Counter[str] = field(default_factory=Counter)
+    pieces: Counter[str] = field(default_factory=Counter)
 
 
 def read_sealed(view: StoreView, as_of: datetime, live_days: int) -> Sealed:
@@ -81,8 +84,7 @@ def read_sealed(view: StoreView, as_of: datetime, live_days: int) -> Sealed:
             found.sizes[row["kind"]] += row["size_class_sum"] or 0
     for rows in view.scan(QUARANTINE_BLOBS, ["scheme", "kind"]):
         found.schemes.update(rows.column("scheme").to_pylist())
-        kinds = Counter(rows.column("kind").to_pylist())
-        found.unlisted.update({kind: number for kind, number in kinds.items() if kind in _UNLISTED})
+        found.pieces.update(kind if kind in PIECES else ITEMS for kind in rows.column("kind").to_pylist())
     for rows in view.scan(QUARANTINE_KEYS, ["covers", "wrapping_key_id"]):
         found.keys.update(rows.column("covers").to_pylist())
         bundles = rows.filter(pc.equal(rows.column("covers"), "bundle"))

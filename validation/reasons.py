@@ -73,13 +73,13 @@ _DEADLINES: Final = (
         "ERASURE_REQUESTED",
         "Somebody has asked that this item be erased.",
         "GDPR Art. 17(1)",
-        "None: the item is erased.",
+        "None: it is due to be erased.",
     ),
     (
         "RETENTION_EXCEEDED",
         "The time for which this item may be kept is over.",
         "GDPR Art. 5(1)(e)",
-        "None: the item is erased.",
+        "None: it is due to be erased.",
     ),
 )
 _NEGATIVES: Final = (

@@ -33,6 +33,7 @@ class Separation(Part):
         contracts: Contracts of the last run, as id@version.
         found: Fields that were not taken as they came, most frequent first.
         found_shown: How many there are.
+        values: How many values of all such fields were unknown, misfit or dropped; dropped ones are nowhere.
         unknown_types: Records of types that no contract names; sealed whole.
         rejected: Records that could not be read; sealed whole.
         canary_runs: Runs that planted canaries.
@@ -44,6 +45,7 @@ class Separation(Part):
     contracts: list[str]
     found: list[Drift]
     found_shown: Capped
+    values: list[Named]
     unknown_types: Count
     rejected: Count
     canary_runs: Count

@@ -209,10 +209,12 @@ class Quarantine(Part):
         ages: By age in days at the report's instant.
         overdue: Items older than they may be.
         rejected: Refused records that are sealed.
-        data_keys: Keys that items and refused records are under.
+        data_keys: Keys that what is sealed is under.
         bundle_keys: Keys that those are wrapped under.
         vault_keys: Vault keys that all is wrapped to.
         schemes: Formats of the ciphertext.
+        pieces: Pieces of ciphertext by what is in them: items, identity, secret or rejected. A piece holds
+            one or several items or refused records; identities and secrets are counted nowhere else.
         openings: Openings.
         openings_shown: How many lines of them there are.
     """
@@ -225,6 +227,7 @@ class Quarantine(Part):
     bundle_keys: Count
     vault_keys: Count
     schemes: list[Named]
+    pieces: list[Named]
     openings: list[Opened]
     openings_shown: Capped
 
@@ -362,6 +365,7 @@ class Withdrawals(Part):
         stop_max: The same, the longest.
         passed_over: Noes that say that they had arrived when a release decided, and that it had not read.
         on_hold: Decisions on items that a legal claim holds.
+        lost: Decisions on items by which a purpose has lost them (ERASE), by leading reason.
         destroyed: Items destroyed, by reason.
         keys_destroyed: Rows of destroyed items; each names the key that is gone.
         events_erased: Events of which an erasure took something.
@@ -377,6 +381,7 @@ class Withdrawals(Part):
     stop_max: Count | None
     passed_over: Count
     on_hold: Count
+    lost: list[Named]
     destroyed: list[Named]
     keys_destroyed: Count
     events_erased: Count

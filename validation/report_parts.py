@@ -221,9 +221,7 @@ class Collected(Part):
         telemetry: Tables of service data.
         telemetry_shown: How many there are.
         telemetry_rows: Rows of all of them.
-        content: Sealed content by kind; kinds of few items together.
-        together: The kinds that are told of together, by name.
-        unlisted: Sealed blobs of what is no item and is never released, by kind.
+        content: Sealed content by kind.
         content_items: Items of all kinds.
         types: Event types, most frequent first.
         types_shown: How many there are.
@@ -239,8 +237,6 @@ class Collected(Part):
     telemetry_shown: Capped
     telemetry_rows: Count
     content: list[Kind]
-    together: list[str]
-    unlisted: list[Named]
     content_items: Count
     types: list[EventType]
     types_shown: Capped

@@ -35,11 +35,14 @@ from schemas.tables import (
 )
 from tests.pipeline.release_world import World, meeting
 from tests.pipeline.report_world import CANARY, MARKUP, make_world, mark, request
+from transforms import report_decisions
 from transforms.consent_intake import record_pointer
 from transforms.keys import load_ingest_keys
 from transforms.pseudonyms import join_pseudonyms
+from transforms.report_recount import _masks
 from transforms.report_released import ReleasedCheck, check_released
 from transforms.report_view import Period, StoreView
+from validation.reasons import CATALOGUE
 from validation.report_document import Report, broken_promises, read_report, report_json, report_schema
 from validation.report_parts import Capped
 from validation.report_written import WrittenFault
@@ -303,6 +306,64 @@ def test_a_report_verifies_and_a_forged_checkpoint_does_not(
     assert verified(world, file).exit_code == 1
 
 
+def test_verifying_says_what_was_computed_part_by_part(
+    report: Report, world: World, tmp_path: Path, quick: None
+) -> None:
+    file = tmp_path / "report.json"
+    file.write_bytes(report_json(report))
+    told = verified(world, file).output.splitlines()
+    parts = {line.split()[0]: line for line in told if line.startswith("  ")}
+    document = msgspec.to_builtins(report)
+    assert {part for part in document if isinstance(document[part], dict)} - {"replay"} <= set(parts)
+    assert parts["collected"].endswith(f"{report.collected.records:,} records, 7 items of content")
+    file.write_text(json.dumps(changed(plain(report), ("collected", "records"), 1000)))
+    said = f"collected.records: the report says 1,000, the store {report.collected.records}"
+    assert f"DIFFERS  {said}" in verified(world, file).output
+    file.write_text(json.dumps(changed(plain(report), ("header", "log"), MARKUP)))
+    assert "script" not in verified(world, file).output
+
+
+def test_items_are_counted_a_second_time_one_by_one(
+    report: Report, world: World, monkeypatch: pytest.MonkeyPatch, quick: None
+) -> None:
+    """A sum that is wrong whenever it is made is found all the same."""
+
+    def twice(found: Any, row: Json, states: Any) -> None:
+        take(found, row, states)
+        found.reasons["WITHDRAWN"] += row["items"]
+        found.risks["people nobody could identify"] += row["items"]
+
+    take = report_decisions._take_class
+    monkeypatch.setattr(report_decisions, "_take_class", twice)
+    wrong = build_report(request(world))
+    found = verify_report(report_json(wrong), request(world))
+    assert found.different == [
+        "assessment.risks[6].items",
+        *(
+            f"decisions.reasons[{at}].items"
+            for at, one in enumerate(wrong.decisions.reasons)
+            if one.reason.code == "WITHDRAWN"
+        ),
+    ]
+    assert found.recounted > len(report.assessment.risks)
+
+
+def test_every_reason_has_a_place_of_its_own_in_the_recount() -> None:
+    low, high = _masks([[code] for code in CATALOGUE])
+    pairs = {(int(one), int(other)) for one, other in zip(low, high, strict=True)}
+    assert len(pairs) == len(CATALOGUE)
+    assert all(bool(one) != bool(other) for one, other in pairs)
+
+
+def test_a_page_is_no_report_and_that_is_said(report: Report, world: World, tmp_path: Path) -> None:
+    file = tmp_path / "report.html"
+    file.write_text(report_html(report))
+    result = verified(world, file)
+    assert result.exit_code == 1
+    assert "REPORT_MALFORMED: this is a page" in result.output
+    assert "report.json" in result.output
+
+
 @pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b'{"format": "cofferdam-report/1"}', b"\xff"])
 def test_what_is_no_report_is_refused(content: bytes, world: World, tmp_path: Path) -> None:
     file = tmp_path / "report.json"
@@ -472,6 +533,33 @@ def test_the_page_tells_where_data_is_kept_and_how_to_say_no(report: Report) -> 
     assert terms.storage_locations[0] in record_csv(report)
 
 
+def test_what_lies_sealed_adds_up(report: Report) -> None:
+    sealed, seen = report.quarantine, report.collected
+    pieces = counts(sealed.pieces)
+    assert list(pieces) == ["items", "identity", "secret", "rejected"]
+    assert sum(pieces.values()) == sum(counts(sealed.schemes).values()) == sealed.data_keys
+    assert 0 < pieces["items"] <= sealed.items == seen.content_items == sum(one.items for one in seen.content)
+    assert (pieces["rejected"], sealed.rejected) == (1, 1)
+    assert sum(one.records for one in seen.types) == counts(seen.outcomes)["separated"]
+
+
+def test_the_page_tells_what_is_due_to_go(report: Report) -> None:
+    assert counts(report.withdrawals.lost) == {"WITHDRAWN": 4}
+    page = html.unescape(report_html(report))
+    due = page[page.index('id="due"') : page.index("What was destroyed")]
+    assert re.search(r"WITHDRAWN: A person has taken back[^<]*</th><td[^>]*>4</td>", due)
+    assert re.search(rf"sealed for more than 30 days</th><td[^>]*>{report.quarantine.overdue}</td>", due)
+    assert re.search(r"does not allow any more</th><td[^>]*>4</td>", due)
+
+
+def test_the_page_says_how_much_was_not_exercised(report: Report) -> None:
+    (telemetry,) = [one for one in report.written.areas if one.area == "telemetry"]
+    assert telemetry.not_exercised
+    card = report_html(report)
+    card = card[card.index('id="first"') : card.index('id="questions"')]
+    assert f"{telemetry.not_exercised:,} of its {telemetry.expectations:,} checks" in card
+
+
 def test_the_page_explains_why_records_and_telemetry_are_held(report: Report) -> None:
     page = html.unescape(report_html(report))
     reasons = [one.name for one in report.collected.reasons]
@@ -481,7 +569,7 @@ def test_the_page_explains_why_records_and_telemetry_are_held(report: Report) ->
     for code in (*reasons, *decided):
         sentence, cure = explained(code)
         assert sentence in page
-        assert cure in page
+        assert cure.replace("`", "") in re.sub("</?code>", "", page)
 
 
 def test_markup_in_any_string_does_nothing(report: Report) -> None:

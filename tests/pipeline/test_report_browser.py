@@ -34,6 +34,9 @@ FLAGS = [
 ]
 PHONE, DESKTOP = (390, 844), (1280, 900)
 VIEWS = [(size, scheme) for size in (PHONE, DESKTOP) for scheme in ("light", "dark")]
+CUT_OFF = "all => all.filter(one => one.scrollWidth > one.clientWidth).map(one => one.innerText)"
+"""Tables that go on beyond the edge."""
+
 SERIOUS = ("serious", "critical")
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
@@ -98,6 +101,8 @@ def test_it_renders_asks_for_nothing_and_everybody_can_read_it(opened: Opened, p
     assert opened.requests == [page_file.as_uri()]
     assert opened.complaints == []
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert page.locator(".scroll").evaluate_all(CUT_OFF) == []
+    assert "`" not in page.locator("body").inner_text()
     found = axe.Axe().run(page).response["violations"]
     assert [(one["id"], one["help"]) for one in found if one["impact"] in SERIOUS] == []
 

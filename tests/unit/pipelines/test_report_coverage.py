@@ -13,8 +13,6 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog  # type: ignore[import-untyped]
 
 from pipelines.report_coverage import coverage_tables
-from pipelines.report_decided import few_kinds
-from transforms.report_collected import OTHERS as OTHER_KINDS
 from transforms.report_collected import by_kind
 from validation import report_suppression
 from validation.report_decided import Cell
@@ -93,9 +91,7 @@ class Attacker:
         self._at: dict[Key, int] = {key: at for at, key in enumerate(keys)}
         self._equal: list[tuple[Row, float]] = []
         self._most: list[tuple[Row, float]] = []
-        listed = by_kind(
-            {kind: counted(classes, 0)[ALL, kind].items for _, kind, _ in classes}, {}, few_kinds(tables)
-        )
+        listed = by_kind({kind: counted(classes, 0)[ALL, kind].items for _, kind, _ in classes}, {})
         for purpose in range(len(tables)):
             self._shown(purpose)
             self._alone(purpose)
@@ -139,8 +135,7 @@ class Attacker:
     def _elsewhere(self, purpose: int, total: Reach, listed: list[Kind]) -> None:
         """Sealed items by kind, and how many items were released and held, stand elsewhere in the report."""
         for one in listed:
-            if one.kind != OTHER_KINDS:
-                self._equal.append((self.row(purpose, (ALL, one.kind), "items"), one.items))
+            self._equal.append((self.row(purpose, (ALL, one.kind), "items"), one.items))
         for name in ("items", "items_covered"):
             self._equal.append((self.row(purpose, (ALL, ALL), name), getattr(total, name)))
 
@@ -169,13 +164,18 @@ class Attacker:
 
 
 def small_ones(attacker: Attacker, purpose: int, cells: dict[Place, Reach]) -> Iterator[Row]:
-    """Every number that must not be found out: small ones, and small remainders of a whole."""
+    """Every number of agreement that must not be found out: small ones, and small remainders of a whole.
+
+    How many items there are is no such number, nor is that everybody agreed to all of them, or to none.
+    """
     for place, reach in cells.items():
         for name in NUMBERS:
-            if 0 < getattr(reach, name) < MINIMUM:
+            all_items = name in ("items", "items_covered") and getattr(reach, name) == reach.items
+            if 0 < getattr(reach, name) < MINIMUM and not all_items:
                 yield attacker.row(purpose, place, name)
         for whole, part in (("items", "items_covered"), ("pairs", "pairs_covered")):
-            if 0 < getattr(reach, whole) - getattr(reach, part) < MINIMUM:
+            rest = getattr(reach, whole) - getattr(reach, part)
+            if 0 < rest < MINIMUM and not (whole == "items" and rest == reach.items):
                 yield attacker.row(purpose, place, whole) | attacker.row(purpose, place, part, -1)
 
 

@@ -5,7 +5,11 @@ import pytest
 from pipelines.report_labels import (
     AREAS,
     CHECKS,
+    DESTROYED,
+    GOES,
+    PIECES,
     begun,
+    coded,
     counted,
     duration,
     explained,
@@ -16,8 +20,8 @@ from pipelines.report_labels import (
     word,
 )
 from schemas import consent_lint
-from transforms import report_grounds
-from validation import written_tables
+from transforms import erase_due, erase_reach, report_grounds, report_sealed
+from validation import decisions, written_tables
 from validation.reasons import CATALOGUE
 from validation.reject_reasons import REJECT_REASONS
 from validation.written_suites import TELEMETRY_AREA
@@ -26,6 +30,25 @@ from validation.written_tables import CONSERVATION_AREA, OTHER_AREA
 
 def test_every_check_has_its_words() -> None:
     assert set(CHECKS) == set(report_grounds.CHECKS)
+
+
+def test_every_reason_to_destroy_something_has_its_words() -> None:
+    told = {value for name, value in vars(erase_reach).items() if name.isupper() and name == value}
+    assert told >= {"TIME_TO_LIVE_OVER", "NO_PURPOSE_LEFT"}
+    assert set(DESTROYED) == {*told, erase_due.RETENTION_OVER}
+
+
+def test_what_goes_is_said_of_reasons_that_lose_an_item() -> None:
+    assert {CATALOGUE[code].action for code in GOES} == {decisions.ERASE}
+
+
+def test_every_kind_of_sealed_piece_has_its_words() -> None:
+    assert set(PIECES) == set(report_sealed.PIECES)
+
+
+def test_code_in_a_sentence_is_shown_as_code_and_all_else_is_escaped() -> None:
+    assert coded("Run `cofferdam <b>` & look") == ("Run <code>cofferdam &lt;b&gt;</code> &amp; look")
+    assert coded("one ` alone") == "one ` alone"
 
 
 @pytest.mark.parametrize(

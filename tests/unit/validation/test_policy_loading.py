@@ -321,3 +321,11 @@ def test_each_age_limit_of_the_policies_counts_on_its_own(document: Document, re
         people = [subject(region=region)]
         assert decided(policies, subjects=people, records=[old], as_of=f"{last}T00:00:00Z") == ()
         assert decided(policies, subjects=people, records=[old], as_of=f"{last}T00:00:01Z") == ("STALE",)
+
+
+@pytest.mark.parametrize(
+    ("region", "statute"),
+    [("us-ca", "in California Penal Code 631, 632"), ("us-il", "in Illinois 720 ILCS 5/14-2")],
+)
+def test_a_state_is_cited_its_own_statute(region: str, statute: str) -> None:
+    assert statute in shipped_policies().bases["ai_training", region].article
