@@ -98,7 +98,7 @@ class BulkDecoder:
             The indexes of the decoded lines, their columns (None without any), and the indexes left over.
         """
         plain, left = self._plain(lines)
-        level = self._columns([lines[row] for row in plain])
+        level = self._columns([lines[row] for row in plain] if left else lines)
         return (plain, level, left) if level is not None else ([], None, list(range(len(lines))))
 
     def _plain(self, lines: Sequence[bytes]) -> tuple[list[int], list[int]]:

@@ -31,7 +31,6 @@ from transforms.reprocess_told import (
     STILL_UNKNOWN,
     Told,
 )
-from transforms.reserved_tenant import RESERVED, reserved_records
 from transforms.routing import NOT_AN_EVENT, UNKNOWN_TYPE
 from transforms.separate import ID_COLLISION, Separated, Separator
 
@@ -230,11 +229,7 @@ class RecordTaker:
             self._settle(taken, index, records[index], STAYS, reason=each.code)
         for shape, places in groups:
             mine = [unique[place] for place in places]
-            reserved = {mine[row] for row in reserved_records([records[index].raw for index in mine], shape)}
-            for index in sorted(reserved):
-                self._settle(taken, index, records[index], STAYS, reason=RESERVED)
-            outside = [index for index in mine if index not in reserved]
-            self._take_shape(records, outside, received, shape, separator, taken)
+            self._take_shape(records, mine, received, shape, separator, taken)
         for index, first in repeated.items():  # a copy of what stays is no copy of what was taken in
             reason = taken.reasons.get(first, "")
             outcome = STAYS if taken.outcomes[first] == STAYS else DUPLICATE

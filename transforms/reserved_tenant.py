@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
+from schemas.cells import Level
 from schemas.contract import EventShape
 
 RESERVED_TENANT: Final = "urn:cofferdam:canary"
@@ -16,36 +18,25 @@ RESERVED_TENANT: Final = "urn:cofferdam:canary"
 RESERVED: Final = "RESERVED_TENANT"
 """Reason code of such a record."""
 
-_NAME: Final = RESERVED_TENANT.encode()
-_ESCAPE: Final = re.compile(rb"\\u00([2-7][0-9a-fA-F])")
+_json = msgspec.json.Decoder().decode
 
 
-def reserved_records(records: Sequence[bytes], shape: EventShape) -> list[int]:
-    """Which records of a shape say that they are of the reserved tenant.
+def reserved_rows(level: Level, shape: EventShape) -> list[int]:
+    """Which decoded events of a shape say that they are of the reserved tenant.
 
-    A quick look decides for all that do not hold its name anywhere, however they write it; only the others
-    are read.
+    Args:
+        level: The events.
+        shape: Their shape.
     """
     path = shape.envelope.get("tenant")
-    if path is None:
+    tenants = None if path is None else level.cells.get(path)
+    if tenants is None:
         return []
-    suspects = [row for row, record in enumerate(records) if _NAME in record or _hides(record)]
-    return [row for row in suspects if _tenant_of(records[row], path).startswith(RESERVED_TENANT)]
-
-
-def _hides(record: bytes) -> bool:
-    """Whether a record holds the name with characters written as escapes."""
-    if b"\\" not in record:
-        return False
-    plain = _ESCAPE.sub(lambda found: bytes.fromhex(found[1].decode()), record)
-    return _NAME in plain
-
-
-def _tenant_of(record: bytes, path: tuple[str, ...]) -> str:
-    try:
-        value: Any = msgspec.json.decode(record)
-        for key in path:
-            value = value[key]
-    except (msgspec.MsgspecError, KeyError, TypeError, RecursionError, UnicodeDecodeError):
-        return ""
-    return value if isinstance(value, str) else ""
+    if pa.types.is_binary(tenants.type):
+        # A tenant that the contract seals: its JSON text.
+        values = [None if raw is None else _json(raw) for raw in tenants.to_pylist()]
+        tenants = pa.array([value if isinstance(value, str) else None for value in values], pa.string())
+    if not pa.types.is_string(tenants.type):
+        return []
+    found = pc.fill_null(pc.starts_with(tenants, RESERVED_TENANT), False)
+    return list(np.flatnonzero(found.to_numpy(zero_copy_only=False)).tolist())

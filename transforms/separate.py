@@ -26,6 +26,7 @@ from schemas.decoder_plan import Learned
 from schemas.strict_json import RecordFault
 from transforms.cut_out import CutOut, cut_out, json_type
 from transforms.record_digests import CLOUD_EVENT_IDENTITY, RecordDigester
+from transforms.reserved_tenant import RESERVED, reserved_rows
 from transforms.roster import roster_rows
 from transforms.routing import Router
 from transforms.shape_columns import PseudonymMaker, ShapeColumns, take_columns
@@ -193,6 +194,16 @@ class _ShapeState:
         return taken, careful.level(), careful.has_learned, faults
 
 
+def _decode_but(
+    state: _ShapeState, records: Sequence[bytes], reserved: Sequence[int]
+) -> tuple[list[int], Level, list[tuple[int, str]]]:
+    """Decode anew without the records of the reserved tenant, which are refused."""
+    kept = sorted(set(range(len(records))).difference(reserved))
+    rows, level, refused = state.decode([records[index] for index in kept])
+    refused = [(kept[row], code) for row, code in refused] + [(index, RESERVED) for index in reserved]
+    return [kept[row] for row in rows], level, refused
+
+
 class Separator:
     """Separates blocks of records; one of it lives in each worker.
 
@@ -218,7 +229,12 @@ class Separator:
         return routes.groups, held
 
     def separate(
-        self, shape: EventShape, records: Sequence[bytes], known_ids: np.ndarray | None = None
+        self,
+        shape: EventShape,
+        records: Sequence[bytes],
+        known_ids: np.ndarray | None = None,
+        *,
+        from_outside: bool = True,
     ) -> Separated:
         """Take records of one shape apart.
 
@@ -226,12 +242,16 @@ class Separator:
             shape: Their shape.
             records: The records.
             known_ids: Their events' ids where they are known: uint8, (records, 16).
+            from_outside: Whether they are input; such may not say that they are of the reserved tenant.
         """
         result = Separated()
         state = self._states.get(shape.table)
         if state is None:
             state = self._states[shape.table] = _ShapeState(shape)
         rows, level, refused = state.decode(records)
+        reserved = [rows[at] for at in reserved_rows(level, shape)] if from_outside else []
+        if reserved:
+            rows, level, refused = _decode_but(state, records, reserved)
         result.held = [Held(row, code, shape.source) for row, code in refused]
         result.separated_rows = rows
         if not rows:

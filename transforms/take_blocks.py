@@ -19,7 +19,6 @@ from transforms.duplicates import COLLISION, DUPLICATE, VerdictIndex
 from transforms.fault_digests import FAULT_FILES, fault_name, fault_positions
 from transforms.known_ids import KnownIds
 from transforms.record_digests import DIGEST_BYTES, RecordDigester
-from transforms.reserved_tenant import RESERVED, reserved_records
 from transforms.routing import UNKNOWN_TYPE
 from transforms.run_counts import NONE, RunCounts
 from transforms.sealing import RejectedPiece, pieces_of
@@ -117,10 +116,7 @@ class BlockTaker:
             records = [block.records[index] for index in keep.tolist()]
         groups, held = self._separator.route(records)
         self._hold(block, [Held(int(keep[entry.index]), entry.code, entry.source) for entry in held])
-        for shape, all_indexes in groups:
-            indexes = self._without_reserved(block, shape, all_indexes, records, keep)
-            if not indexes:
-                continue
+        for shape, indexes in groups:
             rows = keep[np.asarray(indexes)]
             waiting = self._waiting.setdefault(shape.table, _Waiting(shape))
             self._waiting_bytes += waiting.add(
@@ -130,19 +126,6 @@ class BlockTaker:
                 None if ids is None else ids[rows],
             )
             self._make_room(waiting)
-
-    def _without_reserved(
-        self, block: Block, shape: EventShape, indexes: list[int], records: list[bytes], keep: np.ndarray
-    ) -> list[int]:
-        """The records of a group but those of the reserved tenant, which are held."""
-        if not self._from_outside:
-            return indexes
-        reserved = reserved_records([records[index] for index in indexes], shape)
-        if not reserved:
-            return indexes
-        held = {indexes[row] for row in reserved}
-        self._hold(block, [Held(int(keep[index]), RESERVED, shape.source) for index in sorted(held)])
-        return [index for index in indexes if index not in held]
 
     def finish(self) -> None:
         """Separate what still waits; afterwards every record has been counted under exactly one outcome."""
@@ -161,7 +144,9 @@ class BlockTaker:
                 break
 
     def _separate(self, waiting: _Waiting) -> None:
-        separated = self._separator.separate(waiting.shape, waiting.records, waiting.known_ids())
+        separated = self._separator.separate(
+            waiting.shape, waiting.records, waiting.known_ids(), from_outside=self._from_outside
+        )
         self._writer.write_rows(separated.telemetry)
         self._writer.take_content(separated.content)
         if separated.roster is not None:

@@ -10,9 +10,10 @@ import pytest
 
 from schemas.classification import Protection
 from schemas.contract import ArrayNode, ContractSet, EventShape, Field, Node, ObjectNode, load_contracts
+from tests.unit.transforms.separator_samples import separator
 from transforms.canary_events import canary_events
 from transforms.canary_search import Stem
-from transforms.reserved_tenant import RESERVED_TENANT, reserved_records
+from transforms.reserved_tenant import RESERVED, RESERVED_TENANT
 from transforms.routing import Router
 
 STEM = Stem("abcdefghijklmn", "12345678901")
@@ -78,10 +79,11 @@ def test_every_field_that_is_not_service_data_holds_a_token(
 
 
 def test_their_tenant_is_the_reserved_one(contracts: ContractSet, events: list[bytes]) -> None:
+    worker = separator(contracts)
     for shape, rows in Router(contracts).route(events).groups:
-        some = [events[row] for row in rows]
-        has_tenant = "tenant" in shape.envelope
-        assert reserved_records(some, shape) == (list(range(len(some))) if has_tenant else [])
+        made = worker.separate(shape, [events[row] for row in rows])
+        places = list(range(len(rows))) if "tenant" in shape.envelope else []
+        assert [(held.index, held.code) for held in made.held] == [(at, RESERVED) for at in places]
 
 
 def test_the_same_stem_gives_the_same_events(contracts: ContractSet, events: list[bytes]) -> None:
@@ -118,9 +120,33 @@ def test_none_are_made_of_nothing() -> None:
         ("7", False),
     ],
 )
+@pytest.mark.parametrize("number", [1, 70])
 def test_the_reserved_tenant_is_known_however_it_is_written(
-    tenant: str, reserved: bool, contracts: ContractSet
+    tenant: str, reserved: bool, number: int, contracts: ContractSet
 ) -> None:
     shape = contracts.by_event["cofferdam", "io.cofferdam.chat.message.sent.v1"]
-    record = b'{"data":{"tenant_id":%s,"text":"urn:cofferdam:canary"}}' % tenant.encode()
-    assert reserved_records([b"{}", record, b"no json"], shape) == ([1] if reserved else [])
+    records = [_chat(at, b'"t-1"') for at in range(2 * number + 2)]
+    records[number] = _chat(number, tenant.encode())
+    records[-1] = b"no json"
+    made = separator(contracts).separate(shape, records)
+    assert [(held.index, held.code) for held in made.held] == [
+        (len(records) - 1, "NOT_JSON"),
+        *([(number, RESERVED)] if reserved else []),
+    ]
+    taken = sorted(set(range(len(records) - 1)) - ({number} if reserved else set()))
+    assert sorted(made.separated_rows) == taken
+    assert made.telemetry[f"telemetry/{shape.table}"].num_rows == len(taken)
+
+
+def test_canaries_themselves_are_taken(contracts: ContractSet, events: list[bytes]) -> None:
+    worker = separator(contracts)
+    for shape, rows in Router(contracts).route(events).groups:
+        made = worker.separate(shape, [events[row] for row in rows], from_outside=False)
+        assert RESERVED not in {held.code for held in made.held}
+
+
+def _chat(number: int, tenant: bytes) -> bytes:
+    return (
+        b'{"specversion":"1.0","id":"%d","source":"/p","type":"io.cofferdam.chat.message.sent.v1",'
+        b'"time":"2026-03-02T08:00:17Z","data":{"tenant_id":%s,"meeting_id":"m","text":"urn:cofferdam:canary"}}'
+    ) % (number, tenant)
