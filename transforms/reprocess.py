@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -112,16 +112,16 @@ class Counts:
 
 @dataclass(frozen=True)
 class Done:
-    """What became of a task, or of several.
+    """What became of a task.
 
     Attributes:
-        number: The (first) task.
+        number: The task.
         written: Files of what was sealed anew.
         log: Files of the record of openings.
         counts: All that is counted.
         retired: Data keys under which nothing is to be left.
         changes: What changes in files that are there, by path.
-        identities: Keyed digests of the events that records were separated into.
+        identities: Keyed digests of the events that records were separated into, each with its body's.
     """
 
     number: int
@@ -130,7 +130,7 @@ class Done:
     counts: Counts
     retired: frozenset[bytes] = field(default=frozenset(), repr=False)
     changes: tuple[tuple[str, Change], ...] = field(default=(), repr=False)
-    identities: tuple[bytes, ...] = field(default=(), repr=False)
+    identities: tuple[tuple[bytes, bytes], ...] = field(default=(), repr=False)
 
     def only_opened(self) -> Done:
         """What stays of it where it is done anew: that it was opened is on record."""
@@ -138,31 +138,47 @@ class Done:
 
 
 def take_in(
-    tasks: Sequence[Task], settings: ReprocessSettings, contracts: ContractSet, keys: ReleaseKeys
+    task: Task,
+    settings: ReprocessSettings,
+    contracts: ContractSet,
+    keys: ReleaseKeys,
+    elsewhere: Iterable[tuple[bytes, bytes]] = (),
 ) -> Done:
-    """Do some tasks, one behind the other; what was written goes if anything fails.
+    """Do a task; what was written goes if anything fails.
+
+    Args:
+        task: The task.
+        settings: The run.
+        contracts: The mended contracts.
+        keys: The release side's keys.
+        elsewhere: Keyed digests of events that earlier tasks separate, each with its body's.
 
     Raises:
         InfrastructureFault: The store cannot be read or written.
     """
-    taking = _Taking(settings, contracts, keys)
+    taking = _Taking(settings, contracts, keys, elsewhere)
     with _abandoned_if_failing(taking):
-        for task in tasks:
-            taking.take(task)
-        return taking.close(tasks[0].number)
+        taking.take(task)
+        return taking.close(task.number)
 
 
 class _Taking:
-    """Tasks on their way."""
+    """A task on its way."""
 
-    def __init__(self, settings: ReprocessSettings, contracts: ContractSet, keys: ReleaseKeys) -> None:
+    def __init__(
+        self,
+        settings: ReprocessSettings,
+        contracts: ContractSet,
+        keys: ReleaseKeys,
+        elsewhere: Iterable[tuple[bytes, bytes]],
+    ) -> None:
         self._settings, self._contracts, self._keys = settings, contracts, keys
         self._store, self._lookup = settings.opened(), settings.lookup()
         self._epochs = Epochs(keys, opened_tenants(keys, settings))
         self._resealer = Resealer(self._store, settings.run_id, keys, contracts)
         self._tables: Mapping[str, TelemetryTable] = all_telemetry_tables(contracts)
         self._records = RecordTaker(
-            self._lookup, contracts, keys, self._epochs, settings.erased(), settings.source
+            self._lookup, contracts, keys, self._epochs, settings.erased(), settings.source, elsewhere
         )
         self._completion = Completion()
         self._retired: set[bytes] = set()
@@ -229,7 +245,7 @@ class _Taking:
             self.counts,
             frozenset(self._retired),
             tuple(changes),
-            tuple(self._records.identities),
+            self._records.identities,
         )
 
     def abandon(self) -> None:

@@ -101,11 +101,11 @@ class Effects:
     refused: str = ""
     left: list[Part] = field(default_factory=list)
     items: list[NewItem] = field(default_factory=list)
-    completes: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
-    adds: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
-    roster: dict[str, Any] = field(default_factory=dict)
-    signals: list[dict[str, Any]] = field(default_factory=list)
-    claims: dict[str, Any] = field(default_factory=dict)
+    completes: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list), repr=False)
+    adds: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list), repr=False)
+    roster: dict[str, Any] = field(default_factory=dict, repr=False)
+    signals: list[dict[str, Any]] = field(default_factory=list, repr=False)
+    claims: dict[str, Any] = field(default_factory=dict, repr=False)
 
 
 class Sighted(NamedTuple):

@@ -70,7 +70,7 @@ class TakenRecords:
 
     outcomes: list[str]
     reasons: dict[int, str] = field(default_factory=dict)
-    separated: list[tuple[date, Separated]] = field(default_factory=list)
+    separated: list[tuple[date, Separated]] = field(default_factory=list, repr=False)
     told: Counter[Told] = field(default_factory=Counter)
 
 
@@ -138,6 +138,7 @@ class RecordTaker:
         epochs: Epochs of past events.
         erased: Events of which an erasure took something (32 hexadecimal digits).
         source: Source of the records, or "auto".
+        elsewhere: Keyed digests (16 bytes) of events that somebody else separates, each with its body's.
     """
 
     def __init__(
@@ -148,12 +149,14 @@ class RecordTaker:
         epochs: Epochs,
         erased: frozenset[str],
         source: str,
+        elsewhere: Iterable[tuple[bytes, bytes]] = (),
     ) -> None:
         self._lookup, self._contracts, self._keys, self._epochs = lookup, contracts, keys, epochs
         self._erased, self._source = erased, source
         self._digester = RecordDigester(keys.digest_key)
         self._separators: dict[bytes, Separator] = {}
-        self._taken: dict[bytes, bytes] = {}
+        self._elsewhere = dict(elsewhere)
+        self._taken = dict(self._elsewhere)
         self._earlier = _Earlier(lookup, ())
 
     def take(self, records: Sequence[SealedRecord], destroyed: frozenset[str] = frozenset()) -> TakenRecords:
@@ -185,9 +188,9 @@ class RecordTaker:
         return taken
 
     @property
-    def identities(self) -> Collection[bytes]:
-        """Keyed digests (16 bytes) of the events that were separated."""
-        return self._taken.keys()
+    def identities(self) -> tuple[tuple[bytes, bytes], ...]:
+        """Keyed digests (16 bytes) of the events that were separated here, each with its body's."""
+        return tuple(each for each in self._taken.items() if each[0] not in self._elsewhere)
 
     def _identified(self, records: Sequence[SealedRecord]) -> Iterable[tuple[SealedRecord, bytes, bytes]]:
         if not records:

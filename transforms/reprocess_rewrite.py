@@ -50,9 +50,9 @@ class Completion:
         folders: The folder by day of each of these events.
     """
 
-    telemetry: dict[str, list[pa.Table]] = field(default_factory=dict)
-    roster: dict[str, Mapping[str, Any]] = field(default_factory=dict)
-    claims: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    telemetry: dict[str, list[pa.Table]] = field(default_factory=dict, repr=False)
+    roster: dict[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+    claims: dict[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     folders: dict[str, str] = field(default_factory=dict)
 
     def add_telemetry(self, table: str, schema: pa.Schema, rows: list[dict[str, Any]]) -> None:

@@ -88,9 +88,9 @@ def _begun(settings: ReprocessSettings) -> dict[str, Any]:
 class TakeIn(beam.PTransform[Any, Any]):
     """Open what the tasks name, and take it in; each task on whichever worker is free.
 
-    Records of one event may have come under two keys, and only who has opened them knows it. Tasks that
-    separated the same event are done again, one behind the other on one worker, and what each has done alone
-    is forgotten; that it opened is kept on record.
+    Records of one event may have come under two keys, and only who has opened them knows it. Of tasks that
+    separated the same event the first one keeps it. The others are done again with that known, and what they
+    have done before is forgotten; that they opened is kept on record.
     """
 
     settings: ReprocessSettings
@@ -105,54 +105,59 @@ class TakeIn(beam.PTransform[Any, Any]):
             | "TakeIn" >> beam.Map(_take_in, self.settings, self.contracts, self.keys)
             | "Kept" >> beam.Reshuffle()  # what was opened and written is not to be done again
         )
-        clashes = beam.pvalue.AsList(
+        clashes = (
             alone
             | "Identities" >> beam.FlatMap(_identities)
             | "SameEvent" >> beam.GroupByKey()
             | "Clashes" >> beam.FlatMap(_clashing)
-            | "Once" >> beam.Distinct()
         )
-        again = spread | "Clashing" >> beam.Filter(_is_among, clashes)
+        later = beam.pvalue.AsList(clashes | "Later" >> beam.Keys() | "Once" >> beam.Distinct())
         together = (
-            tasks.pipeline
-            | "Again" >> beam.Create([self.settings], reshuffle=False)
-            | "TakeInAgain"
-            >> beam.FlatMap(_take_in_again, beam.pvalue.AsList(again), self.contracts, self.keys)
+            {"tasks": spread | "ByNumber" >> beam.Map(_by_number), "clashes": clashes}
+            | "ByTask" >> beam.CoGroupByKey()
+            | "TakeInAgain" >> beam.FlatMap(_take_in_again, self.settings, self.contracts, self.keys)
+            | "KeptAgain" >> beam.Reshuffle()
         )
-        return (alone | "Alone" >> beam.Map(_unless_among, clashes), together) | beam.Flatten()
+        return (alone | "Alone" >> beam.Map(_unless_among, later), together) | beam.Flatten()
 
 
 def _take_in(task: Task, settings: ReprocessSettings, contracts: ContractSet, keys: ReleaseKeys) -> Done:
     with value_free("take in"):
-        return take_in([task], settings, contracts, keys)
+        return take_in(task, settings, contracts, keys)
 
 
-def _identities(done: Done) -> Iterator[tuple[bytes, int]]:
-    for identity in done.identities:
-        yield identity, done.number
+def _by_number(task: Task) -> tuple[int, Task]:
+    return task.number, task
 
 
-def _clashing(found: tuple[bytes, Iterable[int]]) -> Iterator[int]:
-    numbers = set(found[1])
-    if len(numbers) > 1:
-        yield from numbers
+def _identities(done: Done) -> Iterator[tuple[bytes, tuple[int, bytes]]]:
+    for identity, body in done.identities:
+        yield identity, (done.number, body)
 
 
-def _is_among(task: Task, numbers: Sequence[int]) -> bool:
-    return task.number in numbers
+def _clashing(
+    found: tuple[bytes, Iterable[tuple[int, bytes]]],
+) -> Iterator[tuple[int, tuple[bytes, bytes]]]:
+    """What all tasks but the first that separated an event have to know of it: the body that is taken in."""
+    identity, separated = found
+    (_, body), *others = sorted(separated)
+    for number, _ in others:
+        yield number, (identity, body)
 
 
 def _unless_among(done: Done, numbers: Sequence[int]) -> Done:
-    """What a task has done alone; of one that clashes, only the record of what it has opened."""
+    """What a task has done alone; of one that is done again, only the record of what it has opened."""
     return done.only_opened() if done.number in numbers else replace(done, identities=())
 
 
 def _take_in_again(
-    settings: ReprocessSettings, tasks: Sequence[Task], contracts: ContractSet, keys: ReleaseKeys
+    found: tuple[int, dict[str, Any]], settings: ReprocessSettings, contracts: ContractSet, keys: ReleaseKeys
 ) -> Iterator[Done]:
-    if tasks:
+    _, both = found
+    clashes: list[tuple[bytes, bytes]] = list(both["clashes"])
+    for task in both["tasks"] if clashes else ():
         with value_free("take in"):
-            done = take_in(sorted(tasks, key=lambda task: task.number), settings, contracts, keys)
+            done = take_in(task, settings, contracts, keys, clashes)
         yield replace(done, identities=())
 
 

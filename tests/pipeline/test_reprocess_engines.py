@@ -216,7 +216,7 @@ def test_what_a_task_hands_on_holds_nothing_that_was_opened(
     store = Store.open(copy.store)
     release = load_release_keys(keys / "release")
     handed = b"".join(
-        pickle.dumps(take_in([task], settings, contracts, release))
+        pickle.dumps(take_in(task, settings, contracts, release))
         for task in tasks_of(store, choice_of(store, settings, contracts))
     )
     assert b"data.count" in handed, "fields are told of by their names in the contract"

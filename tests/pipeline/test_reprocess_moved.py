@@ -13,6 +13,9 @@ from tests.pipeline.reprocess_world import Document, reprocess, write_contract
 from tests.pipeline.support import RECEIVED, ingest, lines_file
 from tests.pipeline.test_reprocess_collisions import Event, came_of, held, rejects
 from tests.unit.transforms.feature_contract import EVENT
+from transforms import reprocess_steps
+from transforms.reprocess import Done, take_in
+from transforms.reprocess_tasks import Task
 from transforms.store import Store
 
 LATER = RECEIVED + timedelta(days=2)
@@ -86,3 +89,24 @@ def test_of_a_record_that_stays_every_copy_stays(tmp_path: Path, keys: Path) -> 
         ("duplicate", ""): 2,
     }
     assert (len(set(rows(store))), len(rows(store)), rejects(store)) == (2, 2, [])
+
+
+def test_of_tasks_that_met_the_same_event_each_later_one_is_done_again_by_itself(
+    tmp_path: Path, keys: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One record that came each day does not make one worker do everything."""
+    store, unknown = tmp_path / "store", write_contract(tmp_path / "unknown")
+    days = [RECEIVED + timedelta(days=day) for day in range(4)]
+    for day in days:
+        held(store, unknown, keys, [events()[0], {**events()[1], "id": f"of-{day}"}], day)
+    done: list[tuple[int, int]] = []
+
+    def noted(task: Task, *rest: Any) -> Done:
+        done.append((task.number, len(rest[3:] and rest[3])))
+        return take_in(task, *rest)
+
+    monkeypatch.setattr(reprocess_steps, "take_in", noted)
+    ledger = reprocess(store, keys, contract(tmp_path / "known"), rows_a_task=1)
+    assert came_of(ledger) == {("separated", ""): 5, ("duplicate", ""): 3}
+    assert (len(set(rows(store))), len(rows(store)), rejects(store)) == (5, 5, [])
+    assert sorted(done) == [(0, 0), *((task, known) for task in (1, 2, 3) for known in (0, 1))]

@@ -8,8 +8,15 @@ import pyarrow as pa
 import pytest
 
 from schemas.tables import FIXED_TABLES, QUARANTINE_ITEMS, QUARANTINE_KEYS, ROSTER
-from transforms.reprocess_effects import merged_flag
-from transforms.reprocess_rewrite import with_claims, with_presence, with_values, without_keys
+from transforms.reprocess_effects import Effects, merged_flag
+from transforms.reprocess_rewrite import (
+    Change,
+    Completion,
+    with_claims,
+    with_presence,
+    with_values,
+    without_keys,
+)
 from transforms.sealed_format import COVERS_BUNDLE, COVERS_DATA
 
 SCHEMA = pa.schema(
@@ -95,3 +102,12 @@ def test_keys_go_and_bundles_that_wrap_nothing() -> None:
     table = pa.Table.from_pylist(given, schema=FIXED_TABLES[QUARANTINE_KEYS])
     found = without_keys(table, frozenset({ids[1], ids[3]}), frozenset({ids[0], ids[2]}))
     assert found.column("key_id").to_pylist() == [ids[2], ids[3]]
+
+
+def test_no_text_of_what_changes_holds_a_value() -> None:
+    row = {"event_id": "a", "size": 5, "why": "Anna said"}
+    completion = Completion(roster={"a": row}, claims={"a": row}, folders={"a": "date=unknown"})
+    completion.add_telemetry("t", pa.schema([("event_id", pa.string()), ("why", pa.string())]), [row])
+    effects = Effects(completes={"t": [row]}, adds={"t": [row]}, roster=row, signals=[row], claims=row)
+    change = Change(roster={"a": row}, claims={"a": row}, values=completion.telemetry["t"])
+    assert "Anna" not in "".join(map(repr, (completion, effects, change)))
