@@ -14,7 +14,8 @@ GCP_STAMP := $(GCP)/.set-up
 GCP_TESTS := tests/unit/transforms/test_store_conformance.py tests/unit/transforms/test_store_cloud.py \
 	tests/unit/transforms/test_bigquery_load.py tests/unit/transforms/test_key_providers.py \
 	tests/unit/transforms/test_cloud_places.py \
-	tests/pipeline/test_cloud_store.py tests/pipeline/test_cloud_life.py tests/pipeline/test_dataflow.py
+	tests/pipeline/test_cloud_store.py tests/pipeline/test_cloud_life.py tests/pipeline/test_dataflow.py \
+	tests/pipeline/test_cloud_erase_forged.py
 
 FLINK := deploy/flink/target
 FLINK_STAMP := $(FLINK)/.set-up
@@ -60,7 +61,8 @@ $(GCP_STAMP): setup.py constraints.txt deploy/dataflow/constraints.txt
 # Without Java or Maven there is no engine to test: that is said, and is no failure.
 test-engines: $(STAMP) ## Run the tests on a Flink cluster of this machine (needs java and mvn; some minutes).
 	@if command -v java >/dev/null && command -v mvn >/dev/null; then \
-		$(MAKE) --no-print-directory flink && COFFERDAM_TEST_ENGINES=1 $(BIN)/python -m pytest -rs tests/engines; \
+		$(MAKE) --no-print-directory flink && \
+		COFFERDAM_TEST_ENGINES=1 exec $(BIN)/python -m pytest -rs tests/engines; \
 	else echo "Not tested: Flink needs java (11 or 17) and mvn, and one of them is not here."; fi
 
 flink: $(FLINK_STAMP) ## Fetch Flink and Beam's job service for it into deploy/flink/target (needs java and mvn).

@@ -6,26 +6,22 @@ job. So nothing is deleted here of what such a job has written: the next writer 
 
 from __future__ import annotations
 
-import json
 import threading
 import time
-import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, NoReturn
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import FlinkRunnerOptions
-from apache_beam.runners.portability.flink_runner import MAGIC_HOST_NAMES
 from apache_beam.runners.portability.portable_runner import PipelineResult as PortableResult
 from apache_beam.runners.runner import PipelineState
 
+from pipelines.flink_jobs import FlinkJob, job_in_flink, watched
 from schemas.errors import InfrastructureFault
 
 _SECONDS_TO_ANSWER: Final = 10.0
 _SECONDS_TO_CANCEL: Final = 30.0
 _SECONDS_BETWEEN: Final = 0.5
-_FLINK_ENDED: Final = ("CANCELED", "FAILED", "FINISHED")
 _LOOK: Final = "`cofferdam ledger --run {run}` tells whether it has committed; running again is safe"
 
 
@@ -45,12 +41,18 @@ def carry_out(pipeline: beam.Pipeline, run_id: str) -> None:
             (``ENGINE_LOST``).
     """
     result = None
+    job = None
+    hopeless: list[str] = []
     try:
         result = pipeline.run()
-        result.wait_until_finish()
+        job = job_in_flink(pipeline, result) if isinstance(result, PortableResult) else None
+        with watched(job) as hopeless:
+            result.wait_until_finish()
     except KeyboardInterrupt:
-        _end_interrupted(pipeline, result, run_id)
+        _end_interrupted(result, job, run_id)
     except Exception:
+        if hopeless:
+            raise RuntimeError(hopeless[0]) from None
         if result is None or _has_ended(result):
             raise
         raise JobGoesOn(
@@ -60,11 +62,11 @@ def carry_out(pipeline: beam.Pipeline, run_id: str) -> None:
         ) from None
 
 
-def _end_interrupted(pipeline: beam.Pipeline, result: Any, run_id: str) -> NoReturn:
+def _end_interrupted(result: Any, job: FlinkJob | None, run_id: str) -> NoReturn:
     look = _LOOK.format(run=run_id)
     if result is None:
         message = f"run {run_id} was interrupted while it was handed over, and may have been taken; {look}"
-    elif _is_cancelled_in_time(pipeline, result):
+    elif _is_cancelled_in_time(result, job):
         message = f"{_named(result, run_id)} was interrupted, and the engine has ended it; {look}"
     else:
         message = (
@@ -74,40 +76,19 @@ def _end_interrupted(pipeline: beam.Pipeline, result: Any, run_id: str) -> NoRet
     raise JobGoesOn("RUN_INTERRUPTED", message) from None
 
 
-def _is_cancelled_in_time(pipeline: beam.Pipeline, result: Any) -> bool:
+def _is_cancelled_in_time(result: Any, job: FlinkJob | None) -> bool:
     with suppress(KeyboardInterrupt):  # of a user who does not wait for that, either
-        return _is_cancelled(pipeline, result)
+        return _is_cancelled(result, job)
     return False
 
 
-def _is_cancelled(pipeline: beam.Pipeline, result: Any) -> bool:
+def _is_cancelled(result: Any, job: FlinkJob | None) -> bool:
     """Have a job cancelled; gives whether it is known to have ended."""
     _answered(result.cancel)
-    if not isinstance(result, PortableResult):
-        return _soon(lambda: _has_ended(result))
-    # Beam's job service for Flink forgets the job and calls that cancelled; Flink goes on.
-    master = pipeline.options.view_as(FlinkRunnerOptions).flink_master
-    flink = master if master.startswith(("http://", "https://")) else f"http://{master}"
-    return master not in MAGIC_HOST_NAMES and _soon(lambda: _is_ended_in_flink(flink, _job(result)))
-
-
-def _is_ended_in_flink(flink: str, job: str) -> bool:
-    """Whether no job of that name goes on in Flink; one that does is cancelled."""
-    name = job.rpartition("_")[0]
-    found = _answered(lambda: _asked("GET", f"{flink}/jobs/overview"))
-    jobs = [each for each in json.loads(found)["jobs"] if each["name"] == name] if found else []
-    going = [each["jid"] for each in jobs if each["state"] not in _FLINK_ENDED]
-    if len(going) == 1:
-        _answered(lambda: _asked("PATCH", f"{flink}/jobs/{going[0]}?mode=cancel"))
-    return bool(jobs) and not going
-
-
-def _asked(method: str, address: str) -> bytes:
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    asked = urllib.request.Request(address, method=method)  # noqa: S310 - http or https, see where it is made
-    with direct.open(asked, timeout=_SECONDS_TO_ANSWER) as answer:
-        content: bytes = answer.read()
-    return content
+    if job is not None:
+        return _soon(lambda: bool(_answered(job.cancel)))
+    # A job service says so at once, whatever its engine does.
+    return not isinstance(result, PortableResult) and _soon(lambda: _has_ended(result))
 
 
 def _has_ended(result: Any) -> bool:

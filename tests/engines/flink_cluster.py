@@ -117,33 +117,52 @@ class Cluster:
         folder: Where it keeps its settings, logs and files.
         task_managers: Task managers to start.
         job_port: Port of the job service; 0 for one that is free.
+        rest_port: Port at which Flink tells of its jobs and cancels them; 0 for one that is free.
         managed: Memory (MB) of each task manager in which it groups; it is taken as needed.
     """
 
     folder: Path
     task_managers: int = 2
     job_port: int = 0
+    rest_port: int = 0
     managed: int = MANAGED
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
-    _rest: int = 0
     _started: int = 0
 
     def start(self) -> None:
-        """Start everything and wait until it is ready."""
+        """Start everything and wait until it is ready.
+
+        Raises:
+            PortTakenError: Somebody listens where it is to be reached.
+            TimeoutError: It is not ready.
+        """
+        for port in filter(None, (self.job_port, self.rest_port)):
+            if listens(port):
+                raise PortTakenError(port)
         ports = free_ports(5)
-        self._rest, rpc, artifacts, expansion = ports[:4]
-        self.job_port = self.job_port or ports[4]
+        rpc, artifacts, expansion = ports[:3]
+        self.rest_port, self.job_port = self.rest_port or ports[3], self.job_port or ports[4]
         self._write_settings(rpc)
         manager = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"
         self._java("job-manager", "-Xmx384m", "-cp", class_path(), manager, "--configDir", str(self._conf))
         for _ in range(self.task_managers):
             self.start_task_manager()
         service = ["--job-port", self.job_port, "--artifact-port", artifacts, "--expansion-port", expansion]
-        service += ["--job-host", "localhost", "--flink-master", f"127.0.0.1:{self._rest}"]
+        service += ["--job-host", "localhost", "--flink-master", self.master]
         service += ["--artifacts-dir", self.folder / "artifacts"]
         self._java("job-server", "-Xmx512m", "-jar", str(JOB_SERVER), *map(str, service))
-        wait_for(lambda: len(self.alive()) == self.task_managers, "task managers")
-        wait_for(lambda: listens(self.job_port), "the job service")
+        wait_for(lambda: self._stands() and len(self.alive()) == self.task_managers, "task managers")
+        wait_for(lambda: self._stands() and listens(self.job_port), "job service")
+
+    def _stands(self) -> bool:
+        """Whether everything that was started still runs.
+
+        Raises:
+            TimeoutError: Something has ended, as it does if its port was taken meanwhile.
+        """
+        if ended := [name for name, each in self.processes.items() if each.poll() is not None]:
+            raise TimeoutError(f"{', '.join(ended)} ended at once; see the logs")
+        return True
 
     def start_task_manager(self) -> str:
         """Start one more task manager; gives its name."""
@@ -154,6 +173,11 @@ class Cluster:
         given = ("--configDir", str(self._conf), "-D", f"taskmanager.resource-id={name}")
         self._java(name, *memory, "-cp", class_path(), runner, *given)
         return name
+
+    @property
+    def master(self) -> str:
+        """Where Flink itself can be asked (``--flink_master``)."""
+        return f"127.0.0.1:{self.rest_port}"
 
     def beam_arguments(self, parallelism: int = 2) -> tuple[str, ...]:
         """The options that send a pipeline here."""
@@ -196,7 +220,7 @@ class Cluster:
     def asked(self, path: str) -> Any:
         """What the job manager answers."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self._rest}{path}", timeout=10) as answer:
+            with urllib.request.urlopen(f"http://{self.master}{path}", timeout=10) as answer:
                 return json.load(answer)
         except (urllib.error.URLError, OSError):
             return {}
@@ -232,7 +256,7 @@ class Cluster:
     def _write_settings(self, rpc: int) -> None:
         self._conf.mkdir(parents=True)
         (self.folder / "logs").mkdir()
-        text = _SETTINGS.format(rpc=rpc, rest=self._rest, folder=self.folder, managed=self.managed)
+        text = _SETTINGS.format(rpc=rpc, rest=self.rest_port, folder=self.folder, managed=self.managed)
         (self._conf / "flink-conf.yaml").write_text(text)
         (self._conf / "log4j.properties").write_text(_LOGGING)
 
@@ -249,12 +273,19 @@ class Cluster:
             )
 
 
+class PortTakenError(OSError):
+    """Somebody else listens at a port."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(f"port {port} is taken; name another one, or end what listens there")
+
+
 @contextmanager
 def cluster(
-    folder: Path, task_managers: int = 2, job_port: int = 0, managed: int = MANAGED
+    folder: Path, task_managers: int = 2, job_port: int = 0, rest_port: int = 0, managed: int = MANAGED
 ) -> Iterator[Cluster]:
     """A cluster that ends with the block, or with this process."""
-    made = Cluster(folder, task_managers, job_port, managed)
+    made = Cluster(folder, task_managers, job_port, rest_port, managed)
     atexit.register(made.end)
     try:
         made.start()
@@ -321,24 +352,38 @@ def spent(process: psutil.Process) -> float:
 
 
 def end_when_terminated() -> None:
-    """Let SIGTERM end this process as an interrupt does: with all that it has started."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """Let SIGTERM, or a terminal that goes, end this process as an interrupt does: and all it has started."""
+    for word in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(word) is not signal.SIG_IGN:
+            signal.signal(word, signal.default_int_handler)
 
 
 def main(arguments: Sequence[str]) -> int:
     """Keep a cluster until this process is interrupted."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--task-managers", type=int, default=2)
-    parser.add_argument("--job-port", type=int, default=8099)
+    parser.add_argument("--job-port", type=int, default=8099, help="of Beam's job service (--job_endpoint)")
+    parser.add_argument("--rest-port", type=int, default=8081, help="of Flink itself (--flink_master)")
     options = parser.parse_args(arguments)
     if reason := lacking():
         print(reason, file=sys.stderr)
         return 3
     end_when_terminated()
     folder = Path(tempfile.mkdtemp(prefix="cofferdam-flink-"))
-    with suppress(KeyboardInterrupt), cluster(folder, options.task_managers, options.job_port) as made:
-        print(f"Ready: a job service at localhost:{made.job_port}; logs in {folder}/logs", flush=True)
-        signal.pause()
+    ports = options.job_port, options.rest_port
+    try:
+        with suppress(KeyboardInterrupt), cluster(folder, options.task_managers, *ports) as made:
+            print(f"Ready: a job service at localhost:{made.job_port}", flush=True)
+            print(f"Flink tells of its jobs at http://{made.master}; logs are in {folder}/logs", flush=True)
+            signal.pause()
+    except TimeoutError as error:
+        print(f"{error} in {folder}/logs", file=sys.stderr)
+        return 3
+    except PortTakenError as error:
+        print(error, file=sys.stderr)
+        folder.rmdir()
+        return 3
+    shutil.rmtree(folder, ignore_errors=True)
     return 0
 
 

@@ -8,14 +8,18 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from click.testing import CliRunner, Result
 
@@ -34,7 +38,7 @@ from tests.engines.deeds import (
     said,
 )
 from tests.engines.engine_faults import VICTIMS, campaign, copied
-from tests.engines.flink_cluster import ROOT, Cluster, cluster, lacking, main, wait_for
+from tests.engines.flink_cluster import ROOT, Cluster, cluster, end_when_terminated, lacking, main, wait_for
 from tests.pipeline.kill_worlds import ADA, leaks, unnamed
 from tests.pipeline.release_world import World
 from tests.pipeline.support import RECEIVED, comparable, opened
@@ -61,7 +65,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def flink(folder: Path) -> Iterator[Cluster]:
-    """One job manager, two task managers and a job service."""
+    """One job manager, two task managers and a job service, which end with the tests, however these do."""
+    end_when_terminated()
     with cluster(folder / "cluster") as made:
         yield made
 
@@ -197,12 +202,103 @@ def test_the_page_leads_from_nothing_to_a_run(tmp_path: Path, flink: Cluster) ->
     assert all(line.split(" --")[0] in recipe.replace("$(BIN)", ".venv/bin") for line in fetch.splitlines())
     assert re.search(r"-m (\S+)", start)[1] == main.__module__  # type: ignore[index]
     commands = run.replace("localhost:8099", f"localhost:{flink.job_port}").replace("$PWD", str(ROOT))
-    own = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    commands = commands.replace("localhost:8081", flink.master)
+    own = {**os.environ, "HOME": str(tmp_path), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     ended = subprocess.run(
         ["bash", "-ec", commands], cwd=tmp_path, env=own, capture_output=True, text=True, check=False
     )
     assert ended.returncode == 0, ended.stderr
     assert "2,000 records read" in ended.stdout
+    kinds = [each.facts["kind"] for each in Store.open(tmp_path / "cofferdam-flink/store").snapshot.manifests]
+    assert kinds == ["ingest", "release", "erasure", "reprocess"]
+
+
+# --- what is interrupted ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["Flink is named", "only its job service is"])
+def test_an_interrupt_cancels_the_job_where_flink_is_named_and_tells_of_it_where_not(
+    named: bool, generated: Path, folder: Path, flink: Cluster
+) -> None:
+    store, before = folder / f"interrupted-{named}", flink.job().identity
+    places = ("--store", store, "--keys", folder / "keys/ingest")
+    words = [
+        "run",
+        "--input",
+        generated / "events",
+        *places,
+        "--split-bytes",
+        200_000,
+        *flink.beam_arguments(),
+    ]
+    master = ["--flink_master", flink.master] if named else []
+    with launched(*words, *master) as launch:
+        wait_for(lambda: flink.job().identity != before and flink.job().state == "RUNNING", "job")
+        launch.send_signal(signal.SIGINT)
+        said = launch.communicate(timeout=60)[1]
+    assert (launch.returncode, "Error: RUN_INTERRUPTED: run 2" in said) == (3, True), said
+    assert ("the engine has ended it" in said, "the engine may go on" in said) == (named, not named)
+    wait_for(lambda: flink.job().state in ("CANCELED", "FINISHED"), "end of the job")
+    assert flink.job().state == ("CANCELED" if named else "FINISHED")
+    assert Store.open(store).version == (0 if named else 1)
+    again = command(*words, "--json")
+    assert again.exit_code == 0, again.output
+    outcomes = json.loads(again.output)["outcomes"]
+    assert ("separated" in outcomes, list(outcomes) == ["duplicate"]) == (named, not named)
+    Store.open(store).check(digests=True)
+
+
+def test_a_job_whose_workers_find_no_keys_is_not_done_again_and_again(
+    generated: Path, folder: Path, flink: Cluster
+) -> None:
+    keys, before = folder / "keys of one job", flink.job().identity
+    shutil.copytree(folder / "keys", keys)
+    store = folder / "no-keys"
+    words = ["run", "--input", generated / "events", "--store", store, "--keys", keys / "ingest"]
+    with launched(*words, *flink.beam_arguments(), "--flink_master", flink.master) as launch:
+        wait_for(lambda: flink.job().identity != before and flink.job().state == "RUNNING", "job")
+        keys.rename(folder / "elsewhere")
+        said = launch.communicate(timeout=120)[1]
+    assert (launch.returncode, "Error: KEYS_MISSING: " in said) == (3, True), said
+    assert flink.job().state == "CANCELED"
+    assert Store.open(store).version == 0
+
+
+@contextmanager
+def launched(*words: object) -> Iterator[subprocess.Popen[str]]:
+    """The command in a process of its own, which hears an interrupt even where the tests do not."""
+    hear = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    line = [sys.executable, "-c", f"{hear}; from pipelines.cli import main; main()", *map(str, words)]
+    with subprocess.Popen(
+        line, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def test_a_cluster_takes_no_port_of_another_and_leaves_nothing_when_it_is_terminated(
+    flink: Cluster, tmp_path: Path
+) -> None:
+    line = [sys.executable, "-m", main.__module__, "--task-managers", "1", "--rest-port", "0", "--job-port"]
+    own = {**os.environ, "TMPDIR": str(tmp_path)}
+    taken = subprocess.run(
+        [*line, str(flink.job_port)], cwd=ROOT, env=own, capture_output=True, text=True, check=False
+    )
+    assert (taken.returncode, f"port {flink.job_port} is taken" in taken.stderr) == (3, True)
+    with subprocess.Popen([*line, "0"], cwd=ROOT, env=own, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        ready = process.stdout.readline() + process.stdout.readline()
+        below = psutil.Process(process.pid).children(recursive=True)
+        process.terminate()
+        assert process.wait(60) == 0
+    assert re.search(
+        r"job service at localhost:\d+\nFlink tells of its jobs at http://127\.0\.0\.1:\d+", ready
+    )
+    assert len(below) >= 3
+    assert not [each for each in below if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("victim", VICTIMS)

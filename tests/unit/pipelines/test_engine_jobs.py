@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -14,8 +15,10 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.portable_runner import PipelineResult
 from apache_beam.runners.runner import PipelineState
 
-from pipelines import engine_jobs
+from pipelines import engine_jobs, flink_jobs
 from pipelines.engine_jobs import JobGoesOn, carry_out
+from pipelines.run_ingest import our_errors
+from schemas.errors import CofferdamError
 
 RUN = "20260302t000000z-0a"
 JOB = "BeamApp-ada-1_2f"
@@ -26,6 +29,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("_SECONDS_TO_CANCEL", "_SECONDS_TO_ANSWER"):
         monkeypatch.setattr(engine_jobs, name, 0.5)
     monkeypatch.setattr(engine_jobs, "_SECONDS_BETWEEN", 0.01)
+    monkeypatch.setattr(flink_jobs, "SECONDS_BETWEEN_LOOKS", 0.02)
 
 
 class Result:
@@ -63,6 +67,24 @@ class PortableResult(PipelineResult):
 
     def cancel(self) -> None:
         """The job service would call it cancelled from now on."""
+
+    @property
+    def state(self) -> str:
+        return str(PipelineState.FAILED)
+
+
+class Waiting(PortableResult):
+    """The result of a job that Flink does again and again, until it is cancelled there."""
+
+    def __init__(self, flink: Flink, seconds: float = 5) -> None:
+        super().__init__()
+        self._flink, self._seconds = flink, seconds
+
+    def wait_until_finish(self, duration: None = None) -> None:
+        until = time.monotonic() + self._seconds
+        while self._flink.jobs["a"]["state"] == "RUNNING" and time.monotonic() < until:
+            time.sleep(0.01)
+        raise RuntimeError("No client connected within timeout")
 
 
 class Launch:
@@ -138,7 +160,7 @@ class Flink:
 
     def __init__(self, *jobs: tuple[str, str, str], heeds: bool = True) -> None:
         self.jobs = {job: {"jid": job, "name": name, "state": state} for job, name, state in jobs}
-        self.heeds, self.asked = heeds, list[str]()
+        self.heeds, self.asked, self.failures = heeds, list[str](), list[str]()
 
     @contextmanager
     def serving(self) -> Iterator[str]:
@@ -146,7 +168,11 @@ class Flink:
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                self.answer({"jobs": list(flink.jobs.values())} if self.path == "/jobs/overview" else {})
+                if self.path == "/jobs/overview":
+                    self.answer({"jobs": list(flink.jobs.values())})
+                else:
+                    entries = [{"stacktrace": each} for each in flink.failures]
+                    self.answer({"exceptionHistory": {"entries": entries}} if "/jobs/a/" in self.path else {})
 
             def do_PATCH(self) -> None:
                 flink.asked.append(self.path)
@@ -210,3 +236,55 @@ def test_a_job_that_flink_does_not_cancel_or_know_may_go_on(flink: Flink, asked:
 @pytest.mark.parametrize("master", ["[auto]", "127.0.0.1:1", "file:///etc/passwd", "no-such-host.invalid:1"])
 def test_flink_that_is_not_named_or_not_there_may_go_on(master: str) -> None:
     assert "the engine may go on" in str(ended(Launch(PortableResult, "--flink_master", master)))
+
+
+# --- what no attempt can bring to its end -------------------------------------------------------------------
+
+MISSING = "schemas.errors.InfrastructureFault: KEYS_MISSING: /k is missing; restore it"
+AGAIN = "java.lang.RuntimeException: No client connected within timeout"
+
+
+def failed(failures: list[str], *jobs: tuple[str, str, str], seconds: float = 5) -> tuple[str, list[str]]:
+    """What a launch says of a job for whose failures Flink did something again, and what was cancelled."""
+    flink = Flink(("a", "BeamApp-ada-1", "RUNNING"), *jobs)
+    flink.failures = failures
+    with flink.serving() as address:
+        launch: Any = Launch(lambda: Waiting(flink, seconds), "--flink_master", address)
+        with pytest.raises(RuntimeError) as caught:
+            carry_out(launch, RUN)
+    return str(caught.value), flink.asked
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MISSING,
+        "schemas.errors.InfrastructureFault: STORE_CHANGED: another run has committed",
+        "schemas.errors.ConfigurationError: POLICY_MISSING: there is none",
+    ],
+)
+def test_a_job_that_no_attempt_can_end_is_cancelled_and_says_why(error: str) -> None:
+    traceback = f"java.lang.RuntimeException: Error received\nTraceback\n{error}\n\tat java.base"
+    said, asked = failed([AGAIN, AGAIN, traceback], *OTHERS)
+    assert (said, asked) == (error, ["/jobs/a?mode=cancel"])
+    with pytest.raises(CofferdamError) as caught, our_errors():
+        raise RuntimeError(said)
+    assert str(caught.value) == error.partition(": ")[2]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        AGAIN,
+        "schemas.errors.InfrastructureFault: STORE_DISK_FULL: no space left",
+        "schemas.errors.PromiseBroken: RUN_DOES_NOT_RECONCILE: found other rows",
+        f"an event that says {MISSING.lower()}",
+    ],
+)
+def test_what_may_be_otherwise_the_next_time_is_left_to_flink(error: str) -> None:
+    assert failed([error], seconds=0.3) == ("No client connected within timeout", [])
+
+
+def test_a_job_that_shares_its_name_is_not_taken_for_another() -> None:
+    said, asked = failed([MISSING], ("d", "BeamApp-ada-1", "RUNNING"), seconds=0.3)
+    assert (said, asked) == ("No client connected within timeout", [])
