@@ -153,7 +153,8 @@ class Demo:
 
 _WRITTEN = (
     ("keys", "two sides: ingest/ seals, release/ opens"),
-    ("events", "generated events, consents and registry, and the outcomes to expect"),
+    ("events", "generated events and registry, and the outcomes to expect"),
+    ("events/consents", "the signed consent records, on which the releases rest"),
     ("by-hand", "the store of the hand-written events"),
     ("store", "the store of the generated events"),
     ("store/telemetry", "its tables of service data, without content"),
@@ -322,6 +323,10 @@ def _report(show: Demo) -> None:
     )
     show.check(statement, broken_promises(made))
     show.next_commands.append(f"report verify {sources} {show.output / 'report.json'}")
+    sources = f"--keys {show.keys}/release --consents {registry.parent / 'consents'} --registry {registry}"
+    show.next_commands += [
+        f"replay --decision {one.decision_id} --store {store} {sources}" for one in made.replay.commands[:1]
+    ]
 
 
 def _next_commands(folder: Path) -> list[str]:

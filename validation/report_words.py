@@ -178,9 +178,10 @@ LIMITS: Final = {
 NEEDS: Final = (
     "STORE is the folder of the store that this report is about.",
     "KEYS is the key directory; its release side is needed, since deciding again reads join pseudonyms.",
-    "CONSENTS are the signed consent records, with all that the decision saw; later ones are left "
-    "out by themselves.",
-    "REGISTRY is the registry with the hash that the decision names.",
+    "CONSENTS are the signed consent records that the release was given (`--consents`), with all that the "
+    "decision saw; later ones are left out by themselves.",
+    "REGISTRY is the registry that the release was given (`--registry`), with the hash that the decision "
+    "names.",
     "Nothing is opened and nothing is written. Exit code 0 says that the decision comes out the same.",
 )
 HOW_SHORT: Final = "Lists are cut off at a fixed length, and say how many entries there are."

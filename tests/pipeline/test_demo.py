@@ -38,7 +38,15 @@ def test_the_demo_finds_everything_as_expected_and_names_what_it_wrote(shown: tu
     output, result = shown
     assert result.exit_code == 0, result.output
     assert "differs" not in result.output
-    for name in ("keys", "events", "by-hand", "store", "store/telemetry", "store/released"):
+    for name in (
+        "keys",
+        "events",
+        "events/consents",
+        "by-hand",
+        "store",
+        "store/telemetry",
+        "store/released",
+    ):
         assert (output / name).is_dir()
         assert f"  {output / name} " in result.output.split("Written:")[1]
     for name in ("report.html", "report.json"):
@@ -48,7 +56,13 @@ def test_the_demo_finds_everything_as_expected_and_names_what_it_wrote(shown: tu
 
 def test_each_command_that_the_demo_ends_with_works(shown: tuple[Path, Result]) -> None:
     commands = re.findall(r"\$ cofferdam (.*)", shown[1].output.split("To look further:")[1])
-    assert [command.split()[0] for command in commands] == ["explain", "inspect", "tables", "report"]
+    assert [command.split()[0] for command in commands] == [
+        "explain",
+        "inspect",
+        "tables",
+        "report",
+        "replay",
+    ]
     for command in commands:
         result = CliRunner().invoke(cli, shlex.split(command))
         assert result.exit_code == 0, result.output
