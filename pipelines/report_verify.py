@@ -26,6 +26,7 @@ from transforms.audit_log import current_checkpoint
 from transforms.audit_note import unverified_checkpoint
 from transforms.audit_tiles import TileReader
 from transforms.audit_verify import verify_log
+from transforms.bounded_reading import release_memory
 from transforms.report_recount import Recount, recount
 from transforms.report_view import Period, StoreView
 from transforms.store import Store
@@ -180,6 +181,7 @@ def _count(leaf: object, found: Verified, path: str) -> None:
 def _recounted(stated: Report, request: ReportRequest) -> Recount:
     """What the last releases decided, counted item by item."""
     then = _as_then(stated, request)
+    release_memory()
     return recount(StoreView(then.store, then.period, then.commits), RISKS)
 
 

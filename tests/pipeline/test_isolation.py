@@ -20,9 +20,11 @@ from typing import Any
 import apache_beam as beam
 import pytest
 from apache_beam.internal import pickler
+from apache_beam.runners.portability.fn_api_runner import execution
 
 from pipelines.ingest import build_ingest
 from schemas.contract import load_contracts
+from tests.pipeline.release_world import AS_OF, World, meeting
 from tests.pipeline.support import RECEIVED, ingest, lines_file, opened, request
 from tests.pipeline.support_events import chat, joined
 from tests.pipeline.support_search import Canaries, everything_written, leaks
@@ -83,20 +85,68 @@ def isolated(
     return ran, found
 
 
-def test_other_commands_need_no_network_either(events: Path, tmp_path: Path, keys: Path) -> None:
+@pytest.mark.parametrize("command", ["inspect", "tables", "audit verify"])
+def test_other_commands_need_no_network_either(
+    command: str, events: Path, tmp_path: Path, keys: Path
+) -> None:
     ingest(events, tmp_path / "S", keys)
-    ran, found = isolated(tmp_path, ["inspect", "--store", str(tmp_path / "S")])
+    ran, found = isolated(tmp_path, [*command.split(), "--store", str(tmp_path / "S")])
     assert (ran.returncode, found) == (0, {"network": [], "written": []})
 
 
+def test_a_release_needs_no_network(tmp_path: Path, keys: Path) -> None:
+    world = World(tmp_path, keys)
+    world.adults("ada", "bob")
+    world.say("ada")
+    world.say("bob")
+    world.ingest(meeting(["ada", "bob"]))
+    given = {"store": world.store, "keys": keys / "release", "consents": world.consents}
+    shared = [str(word) for name, value in given.items() for word in (f"--{name}", value)]
+    asked = ["--registry", str(world.registry), "--as-of", AS_OF, "--allow-test-keys"]
+    what = ["--purpose", "ai_training", "--recipient", "first_party"]
+    ran, found = isolated(tmp_path, ["release", *what, *shared, *asked])
+    assert (ran.returncode, found["network"]) == (0, []), ran.stderr
+    places = (str(world.store), str(tmp_path / "tmp"), "/dev/null")
+    assert [path for path in found["written"] if not path.startswith(places)] == []
+    assert not list((tmp_path / "tmp").iterdir())
+    assert world.released()
+
+
+def test_between_stages_no_event_travels(
+    events: Path, tmp_path: Path, keys: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that a stage hands on is collected: none of it grows with the events, and nothing is in clear."""
+    handed: list[bytes] = []
+
+    def watched(append: Any) -> Any:
+        def take(self: Any, data: bytes) -> None:
+            handed.append(data)
+            append(self, data)
+
+        return take
+
+    for buffer in (execution.ListBuffer, execution.GroupingBuffer):
+        monkeypatch.setattr(buffer, "append", watched(buffer.append))
+    ingest(events, tmp_path / "few", keys)
+    few, handed[:] = list(handed), []
+    lines = [joined(number, WORD) for number in range(1000)]
+    ingest(lines_file(tmp_path / "many.jsonl", lines), tmp_path / "many", keys)
+    assert few
+    assert leaks([(str(at), data) for at, data in enumerate([*few, *handed])]) == []
+    assert sum(map(len, handed)) < 3 * sum(map(len, few))
+
+
 def test_a_report_needs_no_network_and_leaves_nothing(events: Path, tmp_path: Path, keys: Path) -> None:
+    """But for the list of the machine's fonts that the charts' library keeps."""
     ingest(events, tmp_path / "S", keys)
-    ran, found = isolated(tmp_path, ["report", "--store", str(tmp_path / "S"), "--format", "json"])
+    given = ["--keys", str(keys / "ingest"), "--format", "html"]
+    ran, found = isolated(tmp_path, ["report", "--store", str(tmp_path / "S"), *given])
     assert ran.returncode == 0, ran.stderr
     assert found["network"] == []
     outside = [path for path in found["written"] if not path.startswith((str(tmp_path / "tmp"), "/dev/null"))]
     assert outside == []
-    assert not list((tmp_path / "tmp").iterdir())
+    left = [path.relative_to(tmp_path / "tmp") for path in (tmp_path / "tmp").rglob("*") if path.is_file()]
+    assert {"/".join(path.parts[:2]) for path in left} <= {".cache/matplotlib", ".config/matplotlib"}
 
 
 # --- keys ---------------------------------------------------------------------------------------------------

@@ -220,7 +220,7 @@ def test_what_a_task_hands_on_holds_nothing_that_was_opened(
         for task in tasks_of(store, choice_of(store, settings, contracts))
     )
     assert b"data.count" in handed, "fields are told of by their names in the contract"
-    events = json.dumps(Chance(5).events(40))
+    events = json.dumps(Chance(5).events(40)[:12])  # these lay sealed whole, and are all opened
     words = ["hello", "a@b.example", "Anna", "203.0.113.9"]
     assert [word for word in words if word not in events] == []
     assert [word for word in words if word.encode() in handed] == []
