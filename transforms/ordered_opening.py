@@ -77,6 +77,7 @@ class OrderedOpener:
         self._store, self._keys, self._ground, self._wanted = store, keys, ground, wanted
         self._within = within or Within(store.files(QUARANTINE_BLOBS), store.files(QUARANTINE_KEYS))
         self._ids = pa.array(list(wanted), pa.binary(16))
+        self._key_files = store.checked(self._within.keys) if wanted else ()  # no cipher binds a key's day
         self._data = self._key_rows(COVERS_DATA, self._ids)
         wrapping = pc.unique(self._data.column("wrapping_key_id"))
         self._bundles = [
@@ -116,7 +117,7 @@ class OrderedOpener:
     def _key_rows(self, covers: str, ids: pa.Array) -> pa.Table:
         schema = FIXED_TABLES[QUARANTINE_KEYS]
         where = (pc.field("covers") == covers) & pc.field("key_id").isin(ids)
-        files = self._within.keys if len(ids) else ()
+        files = self._key_files if len(ids) else ()
         batches = self._store.scan(QUARANTINE_KEYS, where=where, records=files) if files else ()
         return pa.Table.from_batches([batch.cast(schema) for batch in batches], schema)
 

@@ -121,7 +121,9 @@ class Choice:
     def _aged(self, first_item: date, first_reject: date) -> frozenset[bytes]:
         """Data keys whose time to live is over: what is due to be erased is not opened any more."""
         found: set[bytes] = set()
-        for batch in self._store.scan(QUARANTINE_KEYS, ["key_id", "covers", "holds", "created"]):
+        columns = ["key_id", "covers", "holds", "created"]
+        records = self._store.checked(self._store.files(QUARANTINE_KEYS))  # no cipher binds a key to its day
+        for batch in self._store.scan(QUARANTINE_KEYS, columns, records=records):
             first = pc.if_else(
                 pc.equal(batch.column("holds"), HOLDS_REJECTED),
                 pa.scalar(first_reject, pa.date32()),
@@ -224,7 +226,10 @@ def _by_key(rows: pa.Table) -> dict[bytes, list[int]]:
 
 def _rows(store: Store, table: str, chosen: InFiles) -> pa.Table:
     schema = FIXED_TABLES[table]
-    batches = store.scan(table, schema.names, records=chosen.files) if chosen.keys else ()
+    records = chosen.files if chosen.keys else ()
+    if table == QUARANTINE_REJECTED:  # no cipher binds a record to its day, and to why it was held
+        records = store.checked(records)
+    batches = store.scan(table, schema.names, records=records) if records else ()
     found = [
         batch.filter(pa.array(is_in(batch.column("key_id"), chosen.keys))).cast(schema) for batch in batches
     ]

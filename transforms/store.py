@@ -293,6 +293,21 @@ class Store:
         chosen = self.files(table) if records is None else list(records)
         return store_reading.scan(self.files_of_store, table, chosen, columns, where)
 
+    def checked(self, records: Iterable[FileRecord]) -> list[FileRecord]:
+        """Some files, each with the bytes that its manifest states.
+
+        Whoever decides by what stands in clear beside ciphertext asks for it: of such tables, reading alone
+        compares the size.
+
+        Raises:
+            InfrastructureFault: A file is missing or was changed (``STORE_FILE_MISSING``,
+                ``STORE_FILE_SIZE``, ``STORE_FILE_DIGEST``).
+        """
+        chosen = list(records)
+        for record in chosen:
+            store_reading.check_content(self.files_of_store, record)
+        return chosen
+
     def files_holding(
         self, values: Iterable[str | bytes], tables: Iterable[str] | None = None
     ) -> list[FileRecord]:

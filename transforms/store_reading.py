@@ -30,7 +30,7 @@ _AHEAD = {"batch_readahead": 1, "fragment_readahead": 1}
 _PIECE_BYTES = 1 << 20
 
 _SEALED = (QUARANTINE_BLOBS, QUARANTINE_KEYS, QUARANTINE_REJECTED)
-"""Tables that a change to makes unreadable: their ciphers authenticate them."""
+"""Tables of ciphertext, which authenticates itself, but no days and reasons beside it (`Store.checked`)."""
 
 BELIEVED = frozenset(FIXED_TABLES) - {*_SEALED, RELEASED, FILTERS}
 """Tables that decide what is released and what is destroyed, and that nothing but their digest protects."""
