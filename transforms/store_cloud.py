@@ -113,6 +113,7 @@ class CloudFiles:
         self._prefix = f"{found[2]}/" if found[2] else ""
         self._bucket = (client or _shared_client(os.getpid(), os.environ.get(_EMULATOR))).bucket(found[1])
         self._leases: list[Lease] = []
+        self._read: dict[str, int] = {}
 
     def create(self, path: str, content: bytes) -> bool:
         """Make an object on condition that it has no generation yet."""
@@ -227,8 +228,16 @@ class CloudFiles:
             lease.check()
 
     def arrow(self) -> pafs.FileSystem:
-        """The store's folder as an Arrow filesystem."""
-        return pafs.PyFileSystem(ObjectHandler(self.root, self.look, faults))
+        """The store's folder as an Arrow filesystem, in which what was read once does not change any more."""
+        return pafs.PyFileSystem(ObjectHandler(self.root, self._look_again, faults))
+
+    def _look_again(self, path: str) -> Any:
+        """An object, of the generation that was read before: what was compared with its digest is read."""
+        with faults("read", path):
+            there = self._bucket.get_blob(self._prefix + path, generation=self._read.get(path))
+        if there is not None:
+            self._read[path] = there.generation
+        return there
 
 
 def _token(blob: Any) -> str | None:

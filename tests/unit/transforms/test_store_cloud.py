@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 pytest.importorskip("google.cloud.storage", reason="the client of Cloud Storage is not installed")
@@ -16,8 +17,11 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 
 from schemas.errors import ConfigurationError, InfrastructureFault
+from schemas.tables import FIXED_TABLES, ROSTER, STORE_FORMAT_VERSION
 from tests.cloud_storage_stand_in import CloudStorage, cloud_storage
-from transforms import store_cloud, store_lease
+from transforms import store_cloud, store_lease, store_reading
+from transforms.manifests import FileRecord
+from transforms.store import FORMAT_FILE, Store
 from transforms.store_cloud import UPLOAD_CHUNK, CloudFiles
 from transforms.store_files import open_files
 from transforms.store_lease import EXPIRES, TRUSTED, Lease
@@ -164,3 +168,30 @@ def test_a_lease_that_was_taken_over_is_lost_at_once(service: tuple[str, CloudSt
         with pytest.raises(InfrastructureFault, match="STORE_LOCK_LOST"):
             lease.check()
     assert "s/.lock" in state.objects
+
+
+def test_what_was_compared_with_its_digest_is_what_is_read(
+    service: tuple[str, CloudStorage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody else who can write to the bucket waits until the digest was compared."""
+    files = files_at(service[0])
+    files.create(FORMAT_FILE, b'{"version": %d}' % STORE_FORMAT_VERSION)
+    store, other = Store.of(files), files_at(service[0])
+    for meeting in ("abc", "xyz"):
+        rows = pa.Table.from_pylist([{"meeting_join": meeting}] * 9, FIXED_TABLES[ROSTER])
+        with store.writer(f"run-{meeting:0<6}", ROSTER) as writer:
+            writer.append(rows)
+            store = store.commit(f"run-{meeting:0<6}", writer.close(), {})
+    own, forged = store.files(ROSTER)
+    check = store_reading.check_content
+
+    def exchanged_behind(checking: CloudFiles, record: FileRecord) -> None:
+        check(checking, record)
+        other.replace(own.path, other.read(forged.path))
+
+    monkeypatch.setattr(store_reading, "check_content", exchanged_behind)
+    with pytest.raises(InfrastructureFault, match="STORE_FILE_BROKEN"):
+        list(store.scan(ROSTER, ["meeting_join"], records=[own]))
+    monkeypatch.undo()
+    with pytest.raises(InfrastructureFault, match="STORE_FILE_DIGEST"):
+        list(Store.of(files_at(service[0])).scan(ROSTER, ["meeting_join"], records=[own]))
