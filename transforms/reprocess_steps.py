@@ -118,7 +118,9 @@ class TakeIn(beam.PTransform[Any, Any]):
             | "TakeInAgain" >> beam.FlatMap(_take_in_again, self.settings, self.contracts, self.keys)
             | "KeptAgain" >> beam.Reshuffle()
         )
-        return (alone | "Alone" >> beam.Map(_unless_among, later), together) | beam.Flatten()
+        once = alone | "Alone" >> beam.Map(_unless_among, later)
+        # Beam's planner for Flink loses what goes straight from a step with a side input into a Flatten.
+        return (once | "KeptAlone" >> beam.Reshuffle(), together) | beam.Flatten()
 
 
 def _take_in(task: Task, settings: ReprocessSettings, contracts: ContractSet, keys: ReleaseKeys) -> Done:
