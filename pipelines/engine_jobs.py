@@ -22,7 +22,7 @@ from schemas.errors import InfrastructureFault
 _SECONDS_TO_ANSWER: Final = 10.0
 _SECONDS_TO_CANCEL: Final = 30.0
 _SECONDS_BETWEEN: Final = 0.5
-_LOOK: Final = "`cofferdam ledger --run {run}` tells whether it has committed; running again is safe"
+_LOOK: Final = "`cofferdam ledger --store STORE --run {run}` tells if it has committed; running again is safe"
 
 
 class JobGoesOn(InfrastructureFault):

@@ -119,7 +119,7 @@ class TakeIn(beam.PTransform[Any, Any]):
             | "KeptAgain" >> beam.Reshuffle()
         )
         once = alone | "Alone" >> beam.Map(_unless_among, later)
-        # Beam's planner for Flink loses what goes straight from a step with a side input into a Flatten.
+        # Straight into the Flatten, Beam's planner for Flink loses it ("consumed but never produced").
         return (once | "KeptAlone" >> beam.Reshuffle(), together) | beam.Flatten()
 
 

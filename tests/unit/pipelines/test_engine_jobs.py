@@ -97,7 +97,7 @@ class Launch:
 def ended(launch: Any) -> JobGoesOn:
     with pytest.raises(JobGoesOn) as caught:
         carry_out(launch, RUN)
-    assert f"`cofferdam ledger --run {RUN}`" in str(caught.value)
+    assert f"`cofferdam ledger --store STORE --run {RUN}`" in str(caught.value)
     return caught.value
 
 
