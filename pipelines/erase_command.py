@@ -10,7 +10,7 @@ import click
 
 from pipelines.beam_options import refuse_misspelt
 from pipelines.command_errors import reported
-from pipelines.option_types import FiniteRange, PatientCommand
+from pipelines.option_types import DAYS, FiniteRange, PatientCommand
 from pipelines.quiet_start import quiet_start
 from pipelines.shared_options import inputs_of_decisions, ways_to_telemetry
 from schemas.errors import EXIT_PROMISE_BROKEN
@@ -53,7 +53,7 @@ Exit codes:
 )
 @click.option(
     "--live-days",
-    type=click.IntRange(1),
+    type=DAYS,
     default=30,
     show_default=True,
     metavar="DAYS",
@@ -61,7 +61,7 @@ Exit codes:
 )
 @click.option(
     "--rejected-days",
-    type=click.IntRange(1),
+    type=DAYS,
     default=30,
     show_default=True,
     metavar="DAYS",

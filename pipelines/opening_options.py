@@ -8,9 +8,10 @@ from typing import Any, TypeVar
 
 import click
 
+from pipelines.option_types import DAYS
+
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _PATH = click.Path(path_type=Path)
-_DAYS = click.IntRange(1)
 
 _ORDER = (
     click.option("--store", required=True, metavar="DIR", help="The store."),
@@ -22,7 +23,7 @@ _ORDER = (
     ),
     click.option(
         "--live-days",
-        type=_DAYS,
+        type=DAYS,
         default=30,
         show_default=True,
         metavar="DAYS",
@@ -30,7 +31,7 @@ _ORDER = (
     ),
     click.option(
         "--rejected-days",
-        type=_DAYS,
+        type=DAYS,
         default=30,
         show_default=True,
         metavar="DAYS",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -17,6 +17,9 @@ else:  # older versions of click name no type here
     _ParamType = click.ParamType
 
 _SEVERAL = 2
+
+DAYS: Final = click.IntRange(1, 36_500)
+"""A number of days that can be counted back from an instant: there is no date before the year 1."""
 
 
 class FiniteRange(click.FloatRange):

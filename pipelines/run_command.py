@@ -16,7 +16,7 @@ import click
 from pipelines.beam_options import refuse_misspelt
 from pipelines.command_errors import reported
 from pipelines.ledger_command import no_wait_option, tell_submitted
-from pipelines.option_types import FiniteRange, PatientCommand
+from pipelines.option_types import DAYS, FiniteRange, PatientCommand
 from pipelines.quiet_start import quiet_start
 from pipelines.release_options import release_arguments, release_options
 from schemas.errors import EXIT_TOO_MUCH_HELD
@@ -94,7 +94,7 @@ Exit codes:
 )
 @click.option(
     "--digest-days",
-    type=click.IntRange(min=1),
+    type=DAYS,
     default=None,
     metavar="DAYS",
     help="Look for duplicates among the digests of so many past days only (default: all of the store's).",

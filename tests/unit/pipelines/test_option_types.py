@@ -47,6 +47,22 @@ def test_no_command_has_a_number_whose_bound_can_be_made_void() -> None:
             assert not isinstance(kind, click.FloatRange) or isinstance(kind, FiniteRange), option.name
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["run", "--digest-days"],
+        ["erase", "--live-days"],
+        ["erase", "--rejected-days"],
+        ["reprocess", "--live-days"],
+        ["drift", "show", "--rejected-days"],
+    ],
+    ids=" ".join,
+)
+def test_more_days_than_a_calendar_has_are_refused(words: list[str]) -> None:
+    result = CliRunner().invoke(cli, [*words, "1000000"])
+    assert (result.exit_code, "1000000 is not in the range" in result.output) == (2, True)
+
+
 @click.command(cls=PatientCommand, context_settings={"ignore_unknown_options": True})
 @click.option("--store", required=True)
 @click.option("-k", "--keys", required=True)
