@@ -91,9 +91,10 @@ DESTROYED: Final = {
 }
 """Why an erasure destroys items, or has copies deleted."""
 
+_EVERYTHING: Final = "the sealed items, their copies, and telemetry and rosters of these meetings"
 GOES: Final = {
-    "ERASURE_REQUESTED": "the sealed items, and their copies",
-    "RETENTION_EXCEEDED": "the sealed items, and their copies",
+    "ERASURE_REQUESTED": _EVERYTHING,
+    "RETENTION_EXCEEDED": _EVERYTHING,
 }
 """What is to go for a reason that lost an item to a purpose; copies alone for all others."""
 
