@@ -181,10 +181,8 @@ class RecordTaker:
                 identified.add((identity, body))
         self._earlier = _Earlier(self._lookup, identified)
         for (received, root), indexes in groups.items():
-            self._take_group(records, indexes, received, self._separator(root), taken)
-            separated = [index for index in indexes if taken.outcomes[index] == SEPARATED]
-            some = [records[index] for index in separated]
-            self._taken |= {identity: body for _, identity, body in self._identified(some)}
+            while indexes:
+                indexes = self._take_group(records, indexes, received, self._separator(root), taken)
         return taken
 
     @property
@@ -223,9 +221,9 @@ class RecordTaker:
         received: date,
         separator: Separator,
         taken: TakenRecords,
-    ) -> None:
-        """Records of one day and epoch."""
-        unique, repeated = self._without_repeated(records, indexes, taken)
+    ) -> list[int]:
+        """The first record of each event, of one day and epoch; gives other bodies, for another round."""
+        unique, repeated, others = self._first_of_each(records, indexes, taken)
         groups, held = separator.route([records[index].raw for index in unique])
         for each in held:
             index = unique[each.index]
@@ -237,27 +235,33 @@ class RecordTaker:
             reason = taken.reasons.get(first, "")
             outcome = STAYS if taken.outcomes[first] == STAYS else DUPLICATE
             self._settle(taken, index, records[index], outcome, reason=reason)
+        separated = [records[index] for index in unique if taken.outcomes[index] == SEPARATED]
+        self._taken |= {identity: body for _, identity, body in self._identified(separated)}
+        return others
 
-    def _without_repeated(
+    def _first_of_each(
         self, records: Sequence[SealedRecord], indexes: Sequence[int], taken: TakenRecords
-    ) -> tuple[list[int], dict[int, int]]:
-        """The first record of each event, and the first of those that come again; another body collides."""
+    ) -> tuple[list[int], dict[int, int], list[int]]:
+        """The first record of each event, the first of each that comes again, and records with other bodies.
+
+        What was taken in already makes an equal body a duplicate, and another one a collision.
+        """
         first: dict[bytes, tuple[int, bytes]] = {}
-        kept: list[int] = []
         repeated: dict[int, int] = {}
+        others: list[int] = []
         some = [records[index] for index in indexes]
         for index, (record, identity, body) in zip(indexes, self._identified(some), strict=True):
-            place, known = first.get(identity, (-1, self._taken.get(identity, body)))
-            if known != body:
-                self._settle(taken, index, record, STAYS, reason=ID_COLLISION)
-            elif place >= 0:
-                repeated[index] = place
-            elif identity in self._taken:
-                self._settle(taken, index, record, DUPLICATE)
-            else:
+            if identity in self._taken:
+                is_same = self._taken[identity] == body
+                outcome, reason = (DUPLICATE, "") if is_same else (STAYS, ID_COLLISION)
+                self._settle(taken, index, record, outcome, reason=reason)
+            elif identity not in first:
                 first[identity] = index, body
-                kept.append(index)
-        return kept, repeated
+            elif first[identity][1] == body:
+                repeated[index] = first[identity][0]
+            else:
+                others.append(index)
+        return [index for index, _ in first.values()], repeated, others
 
     def _take_shape(
         self,

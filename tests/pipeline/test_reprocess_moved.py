@@ -110,3 +110,19 @@ def test_of_tasks_that_met_the_same_event_each_later_one_is_done_again_by_itself
     assert came_of(ledger) == {("separated", ""): 5, ("duplicate", ""): 3}
     assert (len(set(rows(store))), len(rows(store)), rejects(store)) == (5, 5, [])
     assert sorted(done) == [(0, 0), *((task, known) for task in (1, 2, 3) for known in (0, 1))]
+
+
+@pytest.mark.parametrize("how", [{}, {"rows_a_task": 1}], ids=["one task", "many"])
+def test_what_stays_keeps_no_other_body_from_being_taken_in(
+    how: dict[str, Any], tmp_path: Path, keys: Path
+) -> None:
+    store, unknown = tmp_path / "store", write_contract(tmp_path / "unknown")
+    for name in ("visit.unheard", "visit.grew", "visit.grew", "visit.unheard"):
+        source = lines_file(tmp_path / "events.jsonl", [{**each, "type": name} for each in events()])
+        ingest(source, store, keys, contract_files=(unknown,), digest_since=LATER)
+    assert came_of(reprocess(store, keys, contract(tmp_path / "known"), **how)) == {
+        ("separated", ""): 2,
+        ("duplicate", ""): 2,
+        ("stays", "UNKNOWN_TYPE"): 4,
+    }
+    assert (len(set(rows(store))), len(rows(store)), len(rejects(store))) == (2, 2, 4)
