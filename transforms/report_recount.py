@@ -118,12 +118,15 @@ def _count(decided: Rows, risks: Mapping[str, Collection[str]], found: Recount) 
     masks = {name: np.zeros(len(items), np.uint64) for name in _MASKS}
     for name, mask in masks.items():
         np.bitwise_or.at(mask, places, decided[name])
-    stands = {
-        code: (masks[_MASKS[at // _WORD]] >> np.uint64(at % _WORD)) & np.uint64(1) == 1
-        for at, code in enumerate(_CODES)
-    }
     found.items += len(items)
-    for code, where in stands.items():
-        found.reasons[code] += int(where.sum())
+    for code in _CODES:
+        found.reasons[code] += _with_any(masks, (code,))
     for risk, codes in risks.items():
-        found.risks[risk] += int(np.logical_or.reduce([stands[code] for code in codes]).sum())
+        found.risks[risk] += _with_any(masks, codes)
+
+
+def _with_any(masks: Mapping[str, npt.NDArray[np.uint64]], codes: Collection[str]) -> int:
+    """In how many decisions one of some reasons stands."""
+    wanted = _masks([codes])[:, 0]
+    there = (masks["low"] & wanted[0]) | (masks["high"] & wanted[1])
+    return int(np.count_nonzero(there))
