@@ -86,13 +86,14 @@ def show_drift(request: DriftRequest, *, show_progress: bool = False) -> tuple[d
         with value_free(KIND):
             opener = OrderedOpener(current, keys, ground, selection.wanted)
             reader = NameReader(selection, contracts, keys)
-            _read(current, reader, opener, counted(show_progress, len(selection.wanted)))
+            _read(current, run_id, reader, opener, counted(show_progress, len(selection.wanted)))
             ledger = _commit(current, ground, opener, reader.found)
         return append_to_log(ledger, request.store, keys), reader.found
 
 
 def _read(
     store: Store,
+    run_id: str,
     reader: NameReader,
     opener: OrderedOpener,
     display: AbstractContextManager[Callable[[int], object]],
@@ -104,7 +105,7 @@ def _read(
                 tell(items)
     except BaseException:
         opener.abandon()
-        delete_unnamed(store)
+        delete_unnamed(store, run_id)
         raise
 
 

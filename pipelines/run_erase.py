@@ -184,7 +184,6 @@ class _Erasure:
         order = Order(self._run_id, tuple(sorted(people)), due)
         delete_drafts(files)
         write_order(files, self._keys, order)
-        delete_unnamed(store)
         delete_passed(files)
         after = self._carry_out(store, plan, ledger, show_progress)
         checked = self._finish(after, plan, [*orders, order])
@@ -257,12 +256,13 @@ class _Erasure:
         self, store: Store, plan: ErasurePlan, ledger: dict[str, Any], show_progress: bool
     ) -> Store:
         if not plan.edits:
+            delete_unnamed(store)
             return store
         begun = {"type": ERASURE, "run_id": self._run_id, "state": "begun"}
         leave_entry(store.files_of_store, f"{self._run_id}-begun", begun)
         elsewhere = runs_elsewhere(self._options.beam_arguments)
         with (
-            _uncommitted_deleted(store),
+            _uncommitted_deleted(store, self._run_id),
             edits_kept(store, self._keys, self._run_id, plan.edits, elsewhere=elsewhere) as kept,
         ):
             evidence = self._evidence(store, plan)
@@ -272,7 +272,7 @@ class _Erasure:
                 build_erase(pipeline, settings, plan.edits, evidence, self._facts(ledger), self._keys, kept)
                 run_to_commit(pipeline, self._options.store, self._run_id, elsewhere=elsewhere)
         after = store.refreshed()
-        delete_unnamed(after)  # what an engine has written twice
+        delete_unnamed(after)  # what an engine has written twice, and of runs that were killed
         return after
 
     def _evidence(self, store: Store, plan: ErasurePlan) -> list[FileRecord]:
@@ -315,14 +315,14 @@ class _Erasure:
 
 
 @contextmanager
-def _uncommitted_deleted(store: Store) -> Iterator[None]:
-    """Whatever ends the block, leave no file that no manifest names, unless somebody may still be writing."""
+def _uncommitted_deleted(store: Store, run_id: str) -> Iterator[None]:
+    """Whatever ends the block, leave no file of a run that no manifest names, unless it may still write."""
     try:
         yield
     except JobGoesOn:
         raise
     except BaseException:
-        delete_unnamed(store.refreshed())
+        delete_unnamed(store.refreshed(), run_id)
         raise
 
 

@@ -97,7 +97,6 @@ def reprocess_store(request: ReprocessRequest, *, show_progress: bool = False) -
         refuse_retired(current.snapshot, keys.vault_id)
         refuse_erasure(current, keys)
         resume_log(request.store, keys)  # of a run that was killed; refuses a log that was changed
-        delete_unnamed(current)  # of a run that was killed, before or behind its commit
         order = {**_ordered(request, as_of), "contracts": contracts_digest(files)}
         settings = ReprocessSettings(
             store=request.store,
@@ -149,12 +148,12 @@ def _carried_out(
     except JobGoesOn:
         raise  # it may still be writing; the next one deletes what it leaves
     except BaseException:
-        delete_unnamed(store.refreshed())
+        delete_unnamed(store.refreshed(), settings.run_id)
         raise
     after = store.refreshed()
     manifest = after.snapshot.of_run(settings.run_id)
     delete_replaced(after.files_of_store, manifest.removes if manifest else ())
-    delete_unnamed(after)  # what an engine has written twice
+    delete_unnamed(after)  # what an engine has written twice, and of runs that were killed
     return after
 
 

@@ -256,16 +256,19 @@ def delete_replaced(files: StoreFiles, removed: Sequence[str]) -> int:
     return len(present)
 
 
-def delete_unnamed(store: Store) -> None:
+def delete_unnamed(store: Store, run_id: str = "") -> None:
     """Delete what runs have written and not lived to commit, keys first.
 
     No search finds anybody in such a file, and with its keys it would open: of a run or a release that was
-    killed, or of a rotation, which has wrapped anew what is erased now.
+    killed, or of a rotation, which has wrapped anew what is erased now. A run that nobody waits for holds no
+    lock and may be about to commit its files: behind a commit it cannot any more, before one they are its.
 
     Args:
-        store: The store, its lock held: no other run is writing.
+        store: The store, its lock held.
+        run_id: Only what this run has written, as long as it has not committed; all, if empty.
     """
-    for path in _keys_first(found.path for found in unnamed_files(store)):
+    found = (each.path for each in unnamed_files(store))
+    for path in _keys_first(path for path in found if path.rpartition("/")[2].startswith(run_id)):
         store.files_of_store.delete(path)
 
 
