@@ -33,7 +33,7 @@ RULES: Final = {
 DECISIONS: Final = {
     "RELEASE": "released, or may be (RELEASE)",
     "QUARANTINE": "held for now (QUARANTINE)",
-    "ERASE": "held; copies are to go (ERASE)",
+    "ERASE": "held; any copies are to go (ERASE)",
     "REJECT": "held for good (REJECT)",
 }
 GRANTORS: Final = {
