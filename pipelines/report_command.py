@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipelines.command_errors import reported
-from pipelines.option_types import PlaceType
+from pipelines.option_types import DAYS, PlaceType
 from pipelines.quiet_start import quiet_start
 from schemas.errors import EXIT_PROMISE_BROKEN, ConfigurationError
 
@@ -48,9 +48,7 @@ _LIVE_HELP = "How long sealed items may live, as `cofferdam erase` was told."
 )
 @click.option("--period", metavar="FROM/TO", help="Tell of runs that began then (RFC 3339); either may lack.")
 @click.option("--as-of", metavar="TIME", help="Instant that ages are counted to (RFC 3339); now by default.")
-@click.option(
-    "--live-days", type=click.IntRange(1), default=30, show_default=True, metavar="DAYS", help=_LIVE_HELP
-)
+@click.option("--live-days", type=DAYS, default=30, show_default=True, metavar="DAYS", help=_LIVE_HELP)
 @click.option("--record", is_flag=True, help="Leave the report's SHA-256 for the audit log.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
@@ -221,9 +219,7 @@ def _told(made: Report, out: Path | None, *, own_contracts: bool) -> str:
 @click.option("--registry-signer", metavar="THUMBPRINT", help="As for `report`.")
 @click.option("--contracts", multiple=True, type=_PATH, metavar="PATH", help="As for run.")
 @click.option("--keys", type=_PATH, metavar="DIR", help=_KEYS_HELP)
-@click.option(
-    "--live-days", type=click.IntRange(1), default=30, show_default=True, metavar="DAYS", help=_LIVE_HELP
-)
+@click.option("--live-days", type=DAYS, default=30, show_default=True, metavar="DAYS", help=_LIVE_HELP)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def verify(context: click.Context, /, file: Path, store: str, as_json: bool, **given: Any) -> None:

@@ -8,6 +8,8 @@ import itertools
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -43,10 +45,15 @@ CONTENTS: Final = (
     ("limits", "What this report does not prove"),
 )
 _REST: Final = "rest"
+_TO_ERASE: Final = ("ERASURE_REQUESTED", "RETENTION_EXCEEDED")
+_APART: Final = timedelta(days=1)
+"""How much older than a release what it went by may be, before the page speaks of it."""
+
+_RUN: Final = re.compile(r"\d{8}t\d{6}z-")
 _TRAINING: Final = ("ai_training", "ai_evaluation")
 _BARS: Final = 12
 _SAID: Final = (
-    *("word", "plain", "begun", "explained", "number", "counted"),
+    *("word", "plain", "begun", "explained", "law_of", "number", "counted"),
     *("duration", "size", "share", "period"),
 )
 _STACKED: Final = 3
@@ -147,11 +154,47 @@ def _figures(report: Report) -> dict[str, Any]:
         "released_now": outcomes.get("RELEASE", 0),
         "values_dropped": sum(one.count for one in report.separation.values if one.name == "dropped"),
         "pieces": Counter({one.name: one.count for one in report.quarantine.pieces}),
+        "doubts": _doubts(report),
+        "unagreed_devices": _rows_because(report, "TERMINAL_ACCESS_NO_CONSENT"),
+        "due_items": sum(one.items for one in report.decisions.reasons if one.reason.code in _TO_ERASE),
+        "due_rows": _rows_because(report, *_TO_ERASE),
+        "opened": sum(one.items for one in report.quarantine.openings),
+        "opened_beside": sum(one.beside for one in report.quarantine.openings),
         "openings": sum(one.openings for one in report.quarantine.openings),
         "kept_in": _of_terms(report, lambda one: one.storage_locations),
         "ways_to_say_no": _of_terms(report, lambda one: [one.withdrawal_method]),
         "on_telemetry": [_on_telemetry(one) for one in report.decisions.telemetry],
     }
+
+
+def _doubts(report: Report) -> list[str]:
+    """What must be said beside the promise that nothing was released without consent."""
+    found = []
+    if report.exceptions.with_test_keys:
+        found.append("The records of consent are signed with test keys: no real agreement is shown.")
+    for one in report.decisions.releases:
+        made, judged = _day(one.run_id), _day(one.as_of)
+        if made is not None and judged is not None and made - judged > _APART:
+            found.append(
+                f"The release of {made} went by what people had said until {judged}: what they said in"
+                f" the {labels.counted((made - judged).days, 'day')} between was not looked at."
+            )
+    return found
+
+
+def _day(text: str) -> date | None:
+    """The day of a time, or of the run whose id begins with one."""
+    with suppress(ValueError):
+        return date.fromisoformat(text[:8] if _RUN.match(text) else text[:10])
+    return None
+
+
+def _rows_because(report: Report, *reasons: str) -> int:
+    """Rows of telemetry that were decided for one of these reasons, for the purpose with the most of them."""
+    found = Counter[str]()
+    for one in map(_on_telemetry, report.decisions.telemetry):
+        found[one["purpose"]] += one["rows"] * (one["reason"] in reasons)
+    return max(found.values(), default=0)
 
 
 def _of_terms(report: Report, what: Callable[[Terms], Iterable[str]]) -> list[str]:

@@ -175,6 +175,12 @@ def explained(code: str) -> tuple[str, str]:
     return ("Nothing stood against it.", NOTHING) if code == "OK" else (NOTHING, NOTHING)
 
 
+def law_of(code: str) -> str:
+    """The law that a reason of a decision rests on; nothing for what is none."""
+    known = CATALOGUE.get(code)
+    return NOTHING if known is None else known.hook
+
+
 def counted(value: int, one: str, many: str = "") -> str:
     """A number of things."""
     return f"{value:,} {one if value == 1 else many or one + 's'}"

@@ -25,7 +25,7 @@ import numpy as np
 from apache_beam.io.filesystem import BeamIOError, CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
-from schemas.errors import ConfigurationError, InfrastructureFault
+from schemas.errors import CofferdamError, ConfigurationError, InfrastructureFault
 from transforms.decompression import (
     STORED_CHUNK,
     Compression,
@@ -327,7 +327,12 @@ def _opened(path: str) -> Iterator[BinaryIO]:
             path, "application/octet-stream", compression_type=CompressionTypes.UNCOMPRESSED
         ) as handle:
             yield handle
-    except (OSError, BeamIOError):
+    except CofferdamError:
+        raise
+    except Exception as error:
+        # Clients of object stores have errors of their own for what is not there or may not be read.
+        if FileSystems.get_scheme(path) is None and not isinstance(error, (OSError, BeamIOError)):
+            raise
         raise InfrastructureFault(
             "INPUT_UNREADABLE", f"cannot read the input file {path!r}; check that it exists and may be read"
         ) from None

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
+from typing import Any
 
+import pytest
 from markupsafe import Markup, escape
 
-from pipelines.report_html import _bases, headed
-from validation.report_parts import Basis, Processing
+from pipelines.report_html import _bases, _doubts, _rows_because, headed
+from validation.report_parts import Basis, Named, Processing
 
 HEADS = ("reason", "items", "what it says")
 
@@ -52,3 +55,39 @@ def test_the_most_common_basis_is_told_last_of_all_regions_that_are_left() -> No
     assert _bases(purpose("consent", "notice", "consent")) == {"notice": ["r1"], "consent": ["rest"]}
     assert _bases(purpose("consent", "consent")) == {"consent": ["all"]}
     assert _bases(purpose()) == {}
+
+
+@pytest.mark.parametrize(
+    ("run_id", "as_of", "said"),
+    [
+        ("20260603t080000z-1f0c", "2026-06-01T00:00:00Z", ["2026-06-03", "2026-06-01", "2 days"]),
+        ("20260602t080000z-1f0c", "2026-06-01T09:00:00Z", []),
+        ("20260601t080000z-1f0c", "2026-07-01T00:00:00Z", []),
+        ("of-no-day", "2026-06-01T00:00:00Z", []),
+    ],
+)
+def test_a_release_that_went_by_old_words_is_told_of(run_id: str, as_of: str, said: list[str]) -> None:
+    found = _doubts(report_of(0, run_id, as_of))
+    assert len(found) == bool(said)
+    assert all(word in found[0] for word in said)
+
+
+def test_consent_by_test_keys_is_told_beside_the_promise() -> None:
+    (found,) = _doubts(report_of(1, "20260601t080000z-1f0c", "2026-06-01T00:00:00Z"))
+    assert "test keys" in found
+
+
+def test_rows_are_counted_once_whatever_purposes_were_asked_for() -> None:
+    told = ["a QUARANTINE X", "a RELEASE OK", "a ERASE Y", "b QUARANTINE X", "b REJECT Y"]
+    rows = [Named(name=name, count=count) for name, count in zip(told, (3, 9, 4, 1, 7), strict=True)]
+    report: Any = SimpleNamespace(decisions=SimpleNamespace(telemetry=rows))
+    assert _rows_because(report, "X", "Y") == 8
+    assert _rows_because(report, "Z") == 0
+
+
+def report_of(with_test_keys: int, run_id: str, as_of: str) -> Any:
+    release = SimpleNamespace(run_id=run_id, as_of=as_of)
+    return SimpleNamespace(
+        exceptions=SimpleNamespace(with_test_keys=with_test_keys),
+        decisions=SimpleNamespace(releases=[release]),
+    )

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import zstandard
+from apache_beam.io.filesystems import FileSystems
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -121,6 +122,25 @@ def test_a_file_that_vanished_is_an_infrastructure_fault() -> None:
 
     with pytest.raises(InfrastructureFault, match="INPUT_UNREADABLE"):
         list(read_blocks(ReadTask(gone, 0, 3)))
+
+
+class _OddError(Exception):
+    """What a client of an object store may raise: none of Python's own errors."""
+
+
+def test_errors_of_object_stores_are_infrastructure_faults(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise _OddError("said @@ by the client")
+
+    monkeypatch.setattr(FileSystems, "open", refuse)
+    elsewhere = InputFile(0, "gs://bucket/a.json", 3, Compression.NONE, Layout.LINES)
+    with pytest.raises(InfrastructureFault, match="INPUT_UNREADABLE") as caught:
+        list(read_blocks(ReadTask(elsewhere, 0, 3)))
+    assert "@@" not in str(caught.value)
+
+    here = InputFile(0, "/a.json", 3, Compression.NONE, Layout.LINES)
+    with pytest.raises(_OddError):
+        list(read_blocks(ReadTask(here, 0, 3)))
 
 
 def test_a_file_that_shrank_is_an_infrastructure_fault(tmp_path: Path) -> None:
