@@ -53,7 +53,7 @@ _RUN: Final = re.compile(r"\d{8}t\d{6}z-")
 _TRAINING: Final = ("ai_training", "ai_evaluation")
 _BARS: Final = 12
 _SAID: Final = (
-    *("word", "plain", "begun", "explained", "law_of", "number", "counted"),
+    *("word", "plain", "begun", "explained", "law", "number", "counted"),
     *("duration", "size", "share", "period"),
 )
 _STACKED: Final = 3

@@ -175,8 +175,8 @@ def explained(code: str) -> tuple[str, str]:
     return ("Nothing stood against it.", NOTHING) if code == "OK" else (NOTHING, NOTHING)
 
 
-def law_of(code: str) -> str:
-    """The law that a reason of a decision rests on; nothing for what is none."""
+def law(code: str) -> str:
+    """What a reason rests on; nothing for what is no code of the catalogue."""
     known = CATALOGUE.get(code)
     return NOTHING if known is None else known.hook
 
