@@ -22,6 +22,25 @@ CHECKS: Final = {
     "RECORD_IS_NO_YES": "a record is named that is no trusted yes",
     "NOT_JUDGED": "no suite has judged what was written",
 }
+LOGGED: Final = {
+    "run": "a commit of the store",
+    "policy": "contracts, policies or a registry that a commit was the first to use",
+    "canaries": "the canaries that a run planted, and how many were found",
+    "decisions": "a table of decisions (content and telemetry have one each): one entry for all that a "
+    "commit wrote into it",
+    "opening": "the table of openings: one entry for all that a commit wrote into it",
+    "release": "that a release began; or the table of what releases gave out, one entry for each commit",
+    "export": "the table of telemetry that was taken out: one entry for each commit",
+    "access": "what was opened to tell a person what is held",
+    "erasure": "that an erasure began, or has ended; or the table of what was destroyed",
+    "key": "a key that a side has, when the log first sees it, or sees it no more; or that a vault key was "
+    "exchanged or retired",
+    "reprocess": "that sealed records were opened to be taken apart anew",
+    "drift": "that names of new fields and types were opened to be looked at",
+    "report": "a report that was kept, by its SHA-256",
+    "merge": "that a side has taken entries up in the log, with the keys that it had",
+}
+"""What the entries of the audit log tell of, by type."""
 RULES: Final = {
     "consent_all": "everybody present agrees",
     "one_party_notice": "everybody was told",

@@ -38,7 +38,9 @@ def measures_shown(
         },
         "reconciled": {"runs that reconcile": seen.reconciled_runs, "runs": seen.runs},
         "suites": {
-            "classes of items judged": max((one.decisions for one in control.suites), default=0),
+            "classes judged (items of a meeting with the same facts)": max(
+                (one.decisions for one in control.suites), default=0
+            ),
             "reasons that were given": control.exercised,
         },
         "written": {"released rows judged": control.second_suite_rows},

@@ -17,13 +17,14 @@ HOW_RELEASED: Final = (
     "release looked again right before it wrote.",
     "Everybody whose records that decision read must have agreed. A purpose that asks people must"
     " name at least one record.",
-    "The rows must have been judged before they existed by the suite over what was written. That "
+    "The rows must have been judged, before they were written, by the suite over what is written. That "
     "suite asks a witness, which reads roster and records by code of its own, whether everybody "
     "present is covered.",
 )
 HOW_LOOKED_UP: Final = (
     "Each record that those decisions name is looked up, by its id under the join key, among the "
-    "records that releases have read: it must be there, and be a trusted yes.",
+    "records that releases have read: it must be there, and be a trusted yes. A record is looked up once for "
+    "each decision that names it, so there are more of these than records.",
 )
 HOW_NOT_LOOKED_UP: Final = (
     "The records were not looked up one by one: that takes a key (--keys), which this report was "
@@ -57,7 +58,8 @@ DATA: Final = (
 SECURITY: Final = (
     "Content is encrypted by the process that took it apart, with AES-256-GCM under a fresh key, "
     "before it is written anywhere.",
-    "That process holds public keys only. It cannot open what it has sealed, nor can whoever takes its keys.",
+    "Of the keys to content, that process holds public halves only. It cannot open what it has sealed, nor "
+    "can whoever takes its keys. (Keys of pseudonyms and digests are on both sides.)",
     "What opens it is a vault key of the release side (ML-KEM-768 with X25519), kept apart.",
     "Each opening needs a decision for the item, the purpose and the recipient, signed by the "
     "release side, and is a row of the table of openings.",
@@ -84,7 +86,8 @@ NECESSITY: Final = (
     " words of closed sets, patterns that carry no prose.",
     "A purpose is asked for by name. No purpose follows from another one, and none from having "
     "joined a meeting.",
-    "What no purpose can use any more is destroyed, and so is whatever is older than it may be.",
+    "What no purpose can use any more is due to be destroyed by `cofferdam erase`, and so is whatever is "
+    "older than it may be.",
 )
 MEASURES: Final = {
     "sealed": (
@@ -105,7 +108,7 @@ MEASURES: Final = {
         ("tests/unit/validation/test_second_implementation.py",),
     ),
     "written": (
-        "What was written is judged once more before it exists.",
+        "What a release is about to write is judged once more before it is written.",
         ("tests/pipeline/test_second_suite.py",),
     ),
     "stopped": (
@@ -136,7 +139,8 @@ RISKS: Final = {
     "recording before everybody agreed": ("CAPTURE_NOT_CONSENTED",),
     "prohibited uses": ("PURPOSE_PROHIBITED",),
     "transfers without cover": ("TRANSFER_NOT_COVERED",),
-    "disputed or unverified noes": ("DISPUTED_WITHDRAWAL", "RECORD_ID_COLLISION", "CONFLICTING_RECORDS"),
+    "disputed or unverified noes": ("DISPUTED_WITHDRAWAL", "CONFLICTING_RECORDS"),
+    "records of people that share an id": ("RECORD_ID_COLLISION",),
 }
 """Risks and the reasons that tell of them."""
 LIMITS: Final = {

@@ -2,17 +2,20 @@ from __future__ import annotations
 
 import pytest
 
+from pipelines import report_verify, run_drift
 from pipelines.report_labels import (
     AREAS,
     CHECKS,
     DESTROYED,
     GOES,
+    LOGGED,
     PIECES,
     begun,
     coded,
     counted,
     duration,
     explained,
+    law,
     number,
     plain,
     share,
@@ -20,12 +23,15 @@ from pipelines.report_labels import (
     word,
 )
 from schemas import consent_lint
-from transforms import erase_due, erase_reach, report_grounds, report_sealed
+from transforms import audit_entries, erase_due, erase_reach, report_grounds, report_sealed
+from transforms.reprocess_commit import REPROCESS
 from validation import decisions, written_tables
 from validation.reasons import CATALOGUE
 from validation.reject_reasons import REJECT_REASONS
 from validation.written_suites import TELEMETRY_AREA
 from validation.written_tables import CONSERVATION_AREA, OTHER_AREA
+
+TYPES = ("RUN", "DECISIONS", "RELEASE", "OPENING", "ACCESS", "EXPORT", "ERASURE", "KEY", "POLICY", "MERGE")
 
 
 def test_every_check_has_its_words() -> None:
@@ -89,6 +95,16 @@ def test_every_reason_is_explained_in_a_sentence_with_what_would_help(code: str)
     sentence, cure = explained(code)
     assert sentence.endswith(".")
     assert cure.endswith((".", "`"))
+
+
+def test_a_reason_names_its_law() -> None:
+    assert law("TERMINAL_ACCESS_NO_CONSENT") == "ePrivacy Directive Art. 5(3)"
+    assert law("no such code") == "-"
+
+
+def test_every_type_of_entry_of_the_log_has_its_words() -> None:
+    types = {getattr(audit_entries, name) for name in TYPES}
+    assert set(LOGGED) == types | {"canaries", REPROCESS, run_drift.KIND, report_verify.ENTRY}
 
 
 def test_what_is_no_reason_is_not_explained() -> None:
