@@ -123,7 +123,7 @@ def _led(one: LedBy, last: LastDecisions) -> Led:
         decision=decision,
         reason=one.reason,
         items=last.led[one],
-        example=last.examples[one],
+        example=last.examples[one] if last.led[one] >= MINIMUM else None,
     )
 
 
@@ -308,9 +308,13 @@ def exceptions(view: StoreView, log: LogRead, policies: Policies) -> Exceptions:
 
 
 def replay(view: StoreView, last: LastDecisions) -> Replay:
-    """Held items to look at, and decisions to make again: those with the fewest reasons tell most."""
+    """Held items to look at, and decisions to make again: those with the fewest reasons tell most.
+
+    Of a reason that leads few items none is named, but for the most frequent one.
+    """
     chosen = [one for one in _in_order(last) if one in last.simplest]
-    held = [one for one in chosen if one.decision != "RELEASE"][:HELD]
+    leading = [one for one in chosen if one.decision != "RELEASE"][:HELD]
+    held = [one for one in leading if one == leading[0] or last.led[one] >= MINIMUM]
     by_outcome = {one.decision: one for one in reversed(chosen)}
     ids = {one: last.simplest[one][1] for one in (*held, *by_outcome.values())}
     items, classes = first_items(view, last, ids.values()), classes_of(view, ids.values())

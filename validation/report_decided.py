@@ -93,7 +93,7 @@ class Led(Part):
         decision: The decision.
         reason: Leading reason, or OK.
         items: How many items.
-        example: One of them.
+        example: One of them, None where there are fewer than 5: it could tell of single people.
     """
 
     purpose: str
@@ -101,7 +101,7 @@ class Led(Part):
     decision: Outcome
     reason: str
     items: Count
-    example: OneId
+    example: OneId | None
 
 
 class ReasonText(Part):

@@ -116,6 +116,14 @@ def test_it_tells_what_was_held_and_why(report: Report) -> None:
     assert all(one.decision_id in one.command for one in report.replay.commands)
 
 
+def test_no_item_is_named_of_a_reason_that_leads_few(report: Report) -> None:
+    least = report.agreed.minimum
+    assert any(one.items < least for one in report.decisions.led)
+    assert [one.reason for one in report.decisions.led if (one.example is None) != (one.items < least)] == []
+    few = {one.reason for one in report.decisions.led if one.items < least}
+    assert not few & {one.reasons[0].code for one in report.replay.held[1:]}
+
+
 def test_copies_that_a_withdrawal_ends_wait_for_deletion(report: Report) -> None:
     assert (report.releases.copies, report.releases.to_delete) == (4, 4)
     gone = report.withdrawals
