@@ -308,8 +308,8 @@ def _coverage_chart(name: str, one: Coverage, places: Mapping[str, str]) -> Mark
     ]
     return bar_chart(
         name,
-        "Share of pairs of an item and a person that are covered by consent, by region",
-        "A bar for each region: the filled part is the share of pairs of which the person agrees. The table "
-        "below has the numbers, in the rows of all kinds.",
+        "Share of pairs of an item and a person that are covered by consent",
+        "A bar for all regions, and for each that is told apart: the filled part is the share of pairs of "
+        "which the person agrees. The table below has the numbers, in the rows of all kinds.",
         bars,
     )
